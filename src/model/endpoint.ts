@@ -1,0 +1,47 @@
+import type { PortProtocol } from "../net/protocol.ts";
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** A zone collects networks; a Kubernetes namespace is one. */
+export interface Zone {
+  readonly name: string;
+  readonly labels: Labels;
+}
+
+export interface NamedPort {
+  readonly name: string;
+  readonly protocol: PortProtocol;
+  readonly port: number;
+}
+
+/** One attachment: a pod, a virtual machine, a host, a VLAN behind a gateway. */
+export interface Endpoint {
+  /** Unique among all endpoints, e.g. `shop/web-1`. */
+  readonly id: string;
+  readonly zone: string;
+  readonly labels: Labels;
+  readonly namedPorts: readonly NamedPort[];
+  /** Name of the domain whose addresses it has. */
+  readonly domain: string;
+  /** In text form, at most one per family; empty while none is allocated. */
+  readonly addresses: readonly string[];
+  /** Empty while none is allocated. */
+  readonly mac: string;
+  /** Name of the node it is attached to; `undefined` before it is placed. */
+  readonly node: string | undefined;
+}
+
+/** One routing context (VRF). Addresses of two domains may overlap. */
+export interface Domain {
+  readonly name: string;
+  /** VXLAN network identifier, 1 to 2^24 - 1 (RFC 7348 section 5). */
+  readonly vni: number;
+  /** Address pools, CIDRs in text form. */
+  readonly pools: readonly string[];
+}
+
+export interface Node {
+  readonly name: string;
+  /** Underlay addresses, at most one per family; the first is its VTEP. */
+  readonly addresses: readonly string[];
+}

@@ -1,0 +1,113 @@
+// What a controller tells an agent: resources, each replaced or deleted as a whole, keyed by kind and id.
+// Shared by all nodes: domain, node, endpoint. Limited to the nodes with a subject of the policy (its span):
+// posture, rule, group. A resource whose references are missing matches nothing, so a gap can only drop.
+import type { Action, Direction, Tier } from "../model/policy.ts";
+import type { PortProtocol } from "../net/protocol.ts";
+
+export interface DomainResource {
+  readonly kind: "domain";
+  /** The domain's name. */
+  readonly id: string;
+  readonly vni: number;
+  readonly pools: readonly string[];
+}
+
+export interface NodeResource {
+  readonly kind: "node";
+  /** The node's name. */
+  readonly id: string;
+  /** Underlay addresses; the first is its VTEP. */
+  readonly addresses: readonly string[];
+}
+
+export interface EndpointResource {
+  readonly kind: "endpoint";
+  /** `zone/name`. */
+  readonly id: string;
+  readonly domain: string;
+  readonly node: string;
+  readonly addresses: readonly string[];
+  readonly mac: string;
+  /** Endpoints of one zone with equal policy-relevant labels and named ports share it. Opaque text. */
+  readonly identity: string;
+}
+
+/** How an identity is treated when no rule decides; sent to the nodes that have an endpoint of the identity. */
+export interface PostureResource {
+  readonly kind: "posture";
+  /** The identity. */
+  readonly id: string;
+  /** Policies that isolate it, by direction. Empty: open in that direction. No posture at all: closed in both. */
+  readonly ingress: readonly string[];
+  readonly egress: readonly string[];
+}
+
+export interface NetworkBlock {
+  readonly cidr: string;
+  readonly except: readonly string[];
+}
+
+/** What a selector, or a rule's list of peers, matches now. */
+export interface GroupResource {
+  readonly kind: "group";
+  /** Opaque text, equal for equal definitions. */
+  readonly id: string;
+  /** Sorted. */
+  readonly identities: readonly string[];
+  readonly networks: readonly NetworkBlock[];
+}
+
+export interface PortMatch {
+  readonly protocol: PortProtocol;
+  /** Both included; 0 to 65535 is every port. */
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface RuleResource {
+  readonly kind: "rule";
+  /** Opaque text, stable while the rule's meaning is. One policy rule can give several (named ports). */
+  readonly id: string;
+  readonly direction: Direction;
+  readonly tier: Tier;
+  readonly priority: number;
+  readonly action: Action;
+  /** Groups; an endpoint in any of them is a subject. */
+  readonly subjects: readonly string[];
+  readonly peers: readonly string[] | "any";
+  readonly ports: readonly PortMatch[] | "any";
+  /** For people and records: the policy's id and the rule's index in it. */
+  readonly policy: string;
+  readonly ruleIndex: number;
+}
+
+export type Resource =
+  | DomainResource
+  | NodeResource
+  | EndpointResource
+  | PostureResource
+  | GroupResource
+  | RuleResource;
+
+export type ResourceKind = Resource["kind"];
+
+/** Additions are sent and applied in this order, deletions in the reverse of it. */
+export const resourceKinds = [
+  "domain",
+  "node",
+  "group",
+  "rule",
+  "posture",
+  "endpoint",
+] as const satisfies readonly ResourceKind[];
+
+export interface ResourceKey {
+  readonly kind: ResourceKind;
+  readonly id: string;
+}
+
+/** Changes that take effect together: the agent puts them on the switch as one bundle. */
+export interface Delta {
+  readonly upserts: readonly Resource[];
+  readonly deletes: readonly ResourceKey[];
+}
