@@ -3,6 +3,7 @@ import type { Labels, Zone } from "./endpoint.ts";
 import type {
   EndpointSelector,
   LabelSelector,
+  Peer,
   Policy,
   Rule,
   SelectorRequirement,
@@ -81,9 +82,12 @@ export function selectorId(selector: EndpointSelector): string {
   ]);
 }
 
+function peersOf(rule: Rule): readonly Peer[] {
+  return rule.peers === "any" ? [] : rule.peers;
+}
+
 /** Selectors of a policy in no particular order: its subject, then the peers of its rules. */
 export function selectorsOf(policy: Policy): readonly EndpointSelector[] {
-  const peersOf = (rule: Rule) => (rule.peers === "any" ? [] : rule.peers);
   const peers = [...policy.ingress, ...policy.egress].flatMap(peersOf);
   return [policy.subject, ...peers.filter((peer) => peer.kind === "endpoints")];
 }
