@@ -20,7 +20,7 @@ const pure = Object.keys(pureFolders);
 
 /** Folders with effects that others build on: one outside thing each. */
 const driverFolders: Record<string, readonly string[]> = {
-  runtime: [],
+  runtime: ["wire"],
   store: ["runtime"],
   switch: ["net", "wire", "openflow", "ovsdb", "runtime"],
   client: ["net", "apimachinery", "kinds", "runtime"],
