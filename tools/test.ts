@@ -1,0 +1,56 @@
+// Runs every test, in stages: what needs nothing but Node first, then what needs Open vSwitch, then what needs network
+// namespaces (one file at a time: they measure real packets). Ends with one line that counts them all.
+import { globSync } from "node:fs";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+
+interface Stage {
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly concurrency: number;
+}
+
+const stages: readonly Stage[] = [
+  { name: "unit", files: ["src/**/*.test.ts", "test/*.test.ts"], concurrency: 2 },
+  { name: "ovs", files: ["test/ovs/*.test.ts"], concurrency: 2 },
+  { name: "lab", files: ["test/lab/*.test.ts"], concurrency: 1 },
+];
+
+interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+async function runStage(stage: Stage, count: Count): Promise<void> {
+  const files = stage.files.flatMap((pattern) => globSync(pattern)).toSorted();
+  process.stdout.write(`\n== ${stage.name}: ${files.length} files\n`);
+  const stream = run({ files, concurrency: stage.concurrency, timeout: 10 * 60_000 });
+  // A file's own entry repeats what its tests said; it counts only when the file itself broke.
+  stream.on("test:pass", ({ details, skip, todo }) => {
+    if (details.type === "suite") return;
+    if (skip !== undefined || todo !== undefined) count.skipped += 1;
+    else count.passed += 1;
+  });
+  stream.on("test:fail", ({ details }) => {
+    if (details.type !== "suite") count.failed += 1;
+  });
+  for await (const text of stream.compose<NodeJS.ReadableStream>(new spec()))
+    process.stdout.write(text);
+}
+
+const chosen = process.argv.slice(2);
+const unknown = chosen.filter((name) => !stages.some((stage) => stage.name === name));
+if (unknown.length > 0) {
+  const names = stages.map((stage) => stage.name).join(", ");
+  process.stderr.write(`expected stages out of ${names}, got ${unknown.join(", ")}\n`);
+  process.exit(2);
+}
+const count: Count = { passed: 0, failed: 0, skipped: 0 };
+for (const stage of stages) {
+  if (chosen.length === 0 || chosen.includes(stage.name)) await runStage(stage, count);
+}
+const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : "";
+process.stdout.write(`\n${count.passed} passed, ${count.failed} failed${skipped}\n`);
+// Tests may leave sockets behind; the verdict is known.
+process.exit(count.failed > 0 || count.passed === 0 ? 1 : 0);
