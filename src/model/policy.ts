@@ -30,7 +30,7 @@ export type Peer =
   | ({ readonly kind: "endpoints" } & EndpointSelector)
   /** Addresses in `cidr` and in none of `except`; endpoints' addresses count as well. */
   | { readonly kind: "network"; readonly cidr: string; readonly except: readonly string[] }
-  /** Stands for input that could not be understood; matches nothing. */
+  /** Stands for input that could not be understood; matches nothing. Never in a rule that denies: widen that one. */
   | { readonly kind: "invalid"; readonly reason: string };
 
 export type Service =
@@ -45,7 +45,7 @@ export type Service =
     }
   /** The port that the destination endpoint calls by this name; never matches a destination without it. */
   | { readonly kind: "named"; readonly protocol: PortProtocol; readonly name: string }
-  /** Stands for input that could not be understood; matches nothing. */
+  /** Stands for input that could not be understood; matches nothing. Never in a rule that denies: widen that one. */
   | { readonly kind: "invalid"; readonly reason: string };
 
 /** `pass` ends the tier without a verdict. */
@@ -78,6 +78,7 @@ export interface Policy {
   readonly tier: Tier;
   /** Lower is tried first; 0 in `networkpolicy`. */
   readonly priority: number;
+  /** Where it could not be understood, wider rather than narrower, and then with no rule that allows or passes. */
   readonly subject: EndpointSelector;
   /** Directions in which the subject is denied by default; only in `networkpolicy`. */
   readonly isolates: readonly Direction[];

@@ -80,7 +80,9 @@ export function tryParseAddress(text: string): Address | undefined {
 }
 
 function formatV6(bits: bigint): string {
-  const groups = Array.from({ length: 8 }, (_, i) => Number((bits >> BigInt(112 - 16 * i)) & 0xffffn));
+  const groups = Array.from({ length: 8 }, (_, i) =>
+    Number((bits >> BigInt(112 - 16 * i)) & 0xffffn),
+  );
   let best = { start: -1, length: 1 };
   for (let start = 0; start < 8; start++) {
     let length = 0;
@@ -112,20 +114,22 @@ export function prefixOf(address: Address, length: number): Prefix {
   };
 }
 
+/** `undefined` where `parsePrefix` throws. */
+export function tryParsePrefix(text: string): Prefix | undefined {
+  const [base = "", length = "", ...rest] = text.split("/");
+  const address = tryParseAddress(base);
+  if (address === undefined || rest.length > 0 || !/^(0|[1-9]\d{0,2})$/.test(length))
+    return undefined;
+  return Number(length) > widthOf(address.family) ? undefined : prefixOf(address, Number(length));
+}
+
 /** Host bits may be set and are cleared, as Kubernetes accepts them. @throws {AddressError} */
 export function parsePrefix(text: string): Prefix {
-  const [base, length, ...rest] = text.split("/");
-  const address = tryParseAddress(base ?? "");
-  if (
-    address === undefined ||
-    rest.length > 0 ||
-    length === undefined ||
-    !/^(0|[1-9]\d{0,2})$/.test(length) ||
-    Number(length) > widthOf(address.family)
-  ) {
+  const prefix = tryParsePrefix(text);
+  if (prefix === undefined) {
     throw new AddressError(`expected a CIDR such as 10.0.0.0/8 or 2001:db8::/64, got "${text}"`);
   }
-  return prefixOf(address, Number(length));
+  return prefix;
 }
 
 export function formatPrefix(prefix: Prefix): string {

@@ -10,5 +10,8 @@ export function parseMac(text: string): bigint {
 }
 
 export function formatMac(mac: bigint): string {
-  return mac.toString(16).padStart(12, "0").replaceAll(/(..)(?=.)/g, "$1:");
+  return mac
+    .toString(16)
+    .padStart(12, "0")
+    .replaceAll(/(..)(?=.)/g, "$1:");
 }
