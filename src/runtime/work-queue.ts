@@ -1,0 +1,80 @@
+// Keys that wait for work. The four properties of client-go's workqueue: fair (in order of arrival), stingy (a key added
+// many times before its turn is worked on once), never the same key twice at once, and a key added while it is being
+// worked on is worked on again afterwards.
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface WorkQueueOptions {
+  /** Makes the world match what is wanted for the key. A failure is retried with growing delay. */
+  readonly reconcile: (key: string) => Promise<void>;
+  /** Told of each failure before the retry. */
+  readonly onError: (key: string, error: unknown, attempt: number) => void;
+  /** Keys worked on at the same time; 1 when absent. */
+  readonly concurrency?: number;
+  readonly firstDelayMs?: number;
+  readonly longestDelayMs?: number;
+}
+
+export class WorkQueue implements AsyncDisposable {
+  readonly #options: Required<WorkQueueOptions>;
+  readonly #dirty = new Set<string>();
+  readonly #processing = new Map<string, Promise<void>>();
+  readonly #attempts = new Map<string, number>();
+  readonly #closing = new AbortController();
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = { concurrency: 1, firstDelayMs: 20, longestDelayMs: 10_000, ...options };
+  }
+
+  /** Keys that wait or are being worked on. */
+  get size(): number {
+    return this.#dirty.size + this.#processing.size;
+  }
+
+  add(key: string): void {
+    if (this.#closing.signal.aborted) return;
+    this.#dirty.add(key);
+    this.#next();
+  }
+
+  #next(): void {
+    for (const key of this.#dirty) {
+      if (this.#processing.size >= this.#options.concurrency) return;
+      if (this.#processing.has(key)) continue;
+      this.#dirty.delete(key);
+      this.#processing.set(key, this.#work(key));
+    }
+  }
+
+  async #work(key: string): Promise<void> {
+    try {
+      await this.#options.reconcile(key);
+      this.#attempts.delete(key);
+    } catch (error) {
+      if (!this.#closing.signal.aborted) void this.#retry(key, error);
+    } finally {
+      this.#processing.delete(key);
+      if (!this.#closing.signal.aborted) this.#next();
+    }
+  }
+
+  async #retry(key: string, error: unknown): Promise<void> {
+    const attempt = (this.#attempts.get(key) ?? 0) + 1;
+    this.#attempts.set(key, attempt);
+    this.#options.onError(key, error, attempt);
+    const { firstDelayMs, longestDelayMs } = this.#options;
+    const delayMs = Math.min(firstDelayMs * 2 ** (attempt - 1), longestDelayMs);
+    const { signal } = this.#closing;
+    await sleep(delayMs, undefined, { signal, ref: false }).then(
+      () => this.add(key),
+      // Only closing ends the wait early, and then nothing is to be done.
+      () => {},
+    );
+  }
+
+  /** Drops what waits and ends when what is being worked on has ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    this.#dirty.clear();
+    await Promise.all(this.#processing.values());
+  }
+}
