@@ -12,14 +12,14 @@ export function outputOption(): Option {
     .default("table");
 }
 
+const frameParts = (
+  "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right " +
+  "left left-mid mid mid-mid right right-mid middle"
+).split(" ");
+
 /** Rows without frames, columns two spaces apart, as kubectl prints them. */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const none = Object.fromEntries(
-    [
-      ...["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left"],
-      ...["bottom-right", "left", "left-mid", "mid", "mid-mid", "right", "right-mid", "middle"],
-    ].map((part) => [part, ""]),
-  );
+  const none = Object.fromEntries(frameParts.map((part) => [part, ""]));
   const style = { head: [], border: [], "padding-left": 0, "padding-right": 2 };
   const table = new Table({ chars: none, style });
   table.push([...head], ...rows.map((row) => [...row]));
