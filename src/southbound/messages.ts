@@ -3,10 +3,14 @@
 //
 //   agent                              controller
 //   hello {node, have: digests}  --->
-//                                <---  welcome {controller, revision}
-//                                <---  delta {revision, upserts, deletes}   only what differs from `have`
-//   ack {revision}               --->                                       the switch has confirmed it
+//                                <---  welcome {controller}
+//                                <---  delta 1 {revision, upserts, deletes}   all that differs from `have`, also if nothing
+//   ack {revision}               --->                                         the switch has confirmed it
+//                                <---  delta 2, 3, …                          changes
 //   ping {}                      <-->  pong {}
+//
+// The first delta makes the agent's state complete. A controller sends it only once its own state is, for what the
+// delta deletes is gone from the switch. An agent that misses a delta closes the stream and says hello anew.
 import type { Resource, ResourceKey } from "./resources.ts";
 
 export const protocolVersion = 1;
@@ -28,13 +32,18 @@ export interface Welcome {
 
 export interface DeltaMessage {
   readonly type: "delta";
+  /** Counts the deltas of this stream from 1, so that lost, repeated and reordered ones are noticed. */
+  readonly sequence: number;
   /** Grows by at least one from delta to delta of one controller instance. */
   readonly revision: number;
   readonly upserts: readonly Resource[];
   readonly deletes: readonly ResourceKey[];
 }
 
-/** The switch has confirmed everything up to `revision`; `errors` name resources that it could not take. */
+/**
+ * The switch has confirmed everything up to `revision`. `errors` name all resources that it does not take as they are
+ * now; what they would allow is closed.
+ */
 export interface Ack {
   readonly type: "ack";
   readonly revision: number;

@@ -1,0 +1,176 @@
+// What may come over the stream. A message that is not of this form ends the session: half-understood policy is worse
+// than the last that was understood. Unknown properties are ignored, so that a later version may add some.
+import { type TSchema, Type } from "typebox";
+import { Compile } from "typebox/compile";
+import { DecodeError } from "../wire/errors.ts";
+import type { LocalRequest } from "./attachment.ts";
+import type { AgentMessage, ControllerMessage } from "./messages.ts";
+import { type Resource, resourceKinds } from "./resources.ts";
+
+const text = Type.String();
+const texts = Type.Array(text);
+const textsOrAny = Type.Union([texts, Type.Literal("any")]);
+const port = Type.Integer({ minimum: 0, maximum: 65535 });
+const revision = Type.Integer({ minimum: 0 });
+
+const domain = Type.Object({
+  kind: Type.Literal("domain"),
+  id: text,
+  vni: Type.Integer({ minimum: 1, maximum: 0xff_ff_ff }),
+  pools: texts,
+});
+const node = Type.Object({ kind: Type.Literal("node"), id: text, addresses: texts });
+const endpoint = Type.Object({
+  kind: Type.Literal("endpoint"),
+  id: text,
+  domain: text,
+  node: text,
+  addresses: texts,
+  mac: text,
+  identity: text,
+});
+const posture = Type.Object({
+  kind: Type.Literal("posture"),
+  id: text,
+  ingress: texts,
+  egress: texts,
+});
+const group = Type.Object({
+  kind: Type.Literal("group"),
+  id: text,
+  identities: texts,
+  networks: Type.Array(Type.Object({ cidr: text, except: texts })),
+});
+const portMatch = Type.Object({
+  protocol: Type.Union([Type.Literal("TCP"), Type.Literal("UDP"), Type.Literal("SCTP")]),
+  from: port,
+  to: port,
+});
+const rule = Type.Object({
+  kind: Type.Literal("rule"),
+  id: text,
+  direction: Type.Union([Type.Literal("ingress"), Type.Literal("egress")]),
+  tier: Type.Union([
+    Type.Literal("admin"),
+    Type.Literal("isobar"),
+    Type.Literal("networkpolicy"),
+    Type.Literal("baseline"),
+  ]),
+  priority: Type.Number(),
+  action: Type.Union([Type.Literal("allow"), Type.Literal("deny"), Type.Literal("pass")]),
+  subjects: texts,
+  peers: textsOrAny,
+  ports: Type.Union([Type.Array(portMatch), Type.Literal("any")]),
+  policy: text,
+  ruleIndex: Type.Integer({ minimum: 0 }),
+});
+
+const resourceSchemas = { domain, node, group, rule, posture, endpoint };
+const resource = Type.Union([domain, node, group, rule, posture, endpoint]);
+const resourceKey = Type.Object({
+  kind: Type.Union(resourceKinds.map((kind) => Type.Literal(kind))),
+  id: text,
+});
+
+const ping = Type.Object({ type: Type.Literal("ping") });
+const pong = Type.Object({ type: Type.Literal("pong") });
+
+const agentSchemas = {
+  hello: Type.Object({
+    type: Type.Literal("hello"),
+    version: Type.Integer(),
+    node: Type.String({ minLength: 1 }),
+    have: Type.Record(Type.String(), text),
+  }),
+  ack: Type.Object({
+    type: Type.Literal("ack"),
+    revision,
+    errors: Type.Array(Type.Object({ resource: resourceKey, message: text })),
+  }),
+  ping,
+  pong,
+};
+
+const controllerSchemas = {
+  welcome: Type.Object({
+    type: Type.Literal("welcome"),
+    version: Type.Integer(),
+    controller: text,
+  }),
+  delta: Type.Object({
+    type: Type.Literal("delta"),
+    sequence: Type.Integer({ minimum: 1 }),
+    revision,
+    upserts: Type.Array(resource),
+    deletes: Type.Array(resourceKey),
+  }),
+  refuse: Type.Object({ type: Type.Literal("refuse"), reason: text }),
+  ping,
+  pong,
+};
+
+const requestSchemas = {
+  attach: Type.Object({
+    type: Type.Literal("attach"),
+    endpoint: Type.String({ minLength: 1 }),
+    container: Type.String({ minLength: 1, maxLength: 253 }),
+    netns: Type.String({ pattern: "^/" }),
+    interface: Type.String({ pattern: "^[A-Za-z0-9_.-]{1,15}$" }),
+    timeoutMs: Type.Integer({ minimum: 0, maximum: 600_000 }),
+  }),
+  detach: Type.Object({ type: Type.Literal("detach"), container: text, interface: text }),
+  status: Type.Object({ type: Type.Literal("status") }),
+};
+
+const agentMessage = Compile(Type.Union(Object.values(agentSchemas)));
+const controllerMessage = Compile(Type.Union(Object.values(controllerSchemas)));
+const localRequest = Compile(Type.Union(Object.values(requestSchemas)));
+const anyResource = Compile(resource);
+
+/** @throws {DecodeError} `malformed` */
+export function decodeAgentMessage(value: unknown): AgentMessage {
+  if (agentMessage.Check(value)) return value;
+  throw malformed(agentSchemas, "type", value);
+}
+
+/** @throws {DecodeError} `malformed` */
+export function decodeControllerMessage(value: unknown): ControllerMessage {
+  if (controllerMessage.Check(value)) return value;
+  throw malformed(controllerSchemas, "type", value);
+}
+
+/** @throws {DecodeError} `malformed` */
+export function decodeLocalRequest(value: unknown): LocalRequest {
+  if (localRequest.Check(value)) return value;
+  throw malformed(requestSchemas, "type", value);
+}
+
+/** @throws {DecodeError} `malformed` */
+export function decodeResource(value: unknown): Resource {
+  if (anyResource.Check(value)) return value;
+  throw malformed(resourceSchemas, "kind", value);
+}
+
+/** Says what is wrong by the schema that the value's tag names, and inside a delta by the resource at fault. */
+function malformed(
+  schemas: Readonly<Record<string, TSchema>>,
+  tag: "type" | "kind",
+  value: unknown,
+): DecodeError {
+  const record: Record<string, unknown> = { ...(typeof value === "object" ? value : {}) };
+  const name = String(record[tag]);
+  const schema = Object.hasOwn(schemas, name) ? schemas[name] : undefined;
+  if (schema === undefined) {
+    const known = Object.keys(schemas).join(", ");
+    return new DecodeError("malformed", `expected ${tag} to be one of ${known}, got ${name}`);
+  }
+  const upserts = Array.isArray(record["upserts"]) ? record["upserts"] : [];
+  const bad: unknown = upserts.find((upsert) => !anyResource.Check(upsert));
+  if (bad !== undefined) return malformed(resourceSchemas, "kind", bad);
+  const [error] = Compile(schema).Errors(value);
+  const where = typeof record["id"] === "string" ? `${name} ${record["id"]}` : name;
+  return new DecodeError(
+    "malformed",
+    `${where}: ${error?.instancePath ?? ""} ${error?.message ?? "is not valid"}`,
+  );
+}

@@ -1,0 +1,143 @@
+// The controller's side of the stream to one agent (messages.ts), without the stream itself: messages in, messages out.
+import { DeltaBuffer } from "./delta-buffer.ts";
+import { Keepalive, type KeepaliveOptions, defaultKeepalive } from "./keepalive.ts";
+import {
+  type Ack,
+  type AgentMessage,
+  type ControllerMessage,
+  type DeltaMessage,
+  type Hello,
+  protocolVersion,
+} from "./messages.ts";
+import type { Delta } from "./resources.ts";
+
+export interface ControllerStep {
+  /** To be sent, in this order. */
+  readonly send: readonly ControllerMessage[];
+  /** A hello is to be answered with `start` or `refuse`; an ack is news for the policies' status. */
+  readonly event?: Hello | Ack;
+  /** The stream is to be closed after sending, for this reason. */
+  readonly close?: string;
+}
+
+export interface ControllerSessionOptions {
+  /** Name of this controller instance, new after each start. */
+  readonly controller: string;
+  readonly nowMs: number;
+  /** Deltas that may be on their way without an ack; further ones are merged until there is room. */
+  readonly window?: number;
+  readonly keepalive?: KeepaliveOptions;
+}
+
+const nothing: ControllerStep = { send: [] };
+
+/**
+ * Usage: give it what the agent sends (`receive`), answer its hello with `start` once the controller's own state is
+ * complete, then every later change with `change`, and call `tick` about once a second. A slow agent costs the memory
+ * of one merged delta, however many changes there are.
+ */
+export class ControllerSession {
+  readonly #controller: string;
+  readonly #window: number;
+  readonly #keepalive: Keepalive;
+  readonly #waiting = new DeltaBuffer();
+  #waitingRevision = 0;
+  /** Revisions that were sent and not acknowledged, rising. */
+  #inFlight: number[] = [];
+  #phase: "new" | "greeted" | "started" = "new";
+  #sequence = 0;
+  #confirmed = 0;
+
+  constructor(options: ControllerSessionOptions) {
+    this.#controller = options.controller;
+    this.#window = options.window ?? 8;
+    this.#keepalive = new Keepalive(options.keepalive ?? defaultKeepalive, options.nowMs);
+  }
+
+  /** Last revision that the agent's switch has confirmed; 0 before the first. */
+  get confirmed(): number {
+    return this.#confirmed;
+  }
+
+  receive(message: AgentMessage, nowMs: number): ControllerStep {
+    this.#keepalive.heard(nowMs);
+    switch (message.type) {
+      case "hello":
+        return this.#greet(message);
+      case "ack":
+        return this.#acknowledge(message);
+      case "ping":
+        return { send: [{ type: "pong" }] };
+      case "pong":
+        return nothing;
+    }
+  }
+
+  /** Opens the session. `difference` leads from what the hello listed to the agent's whole state at `revision`. */
+  start(revision: number, difference: Delta): readonly ControllerMessage[] {
+    if (this.#phase !== "greeted") return [];
+    this.#phase = "started";
+    this.#waiting.add(difference);
+    const welcome = {
+      type: "welcome",
+      version: protocolVersion,
+      controller: this.#controller,
+    } as const;
+    return [welcome, this.#next(revision)];
+  }
+
+  /** Answers a hello that is not to be served; the stream is to be closed after sending. */
+  refuse(reason: string): readonly ControllerMessage[] {
+    return [{ type: "refuse", reason }];
+  }
+
+  /** Tells of a change at `revision`, which must not fall. Gives nothing before `start` and while the agent is behind. */
+  change(revision: number, delta: Delta): readonly ControllerMessage[] {
+    if (this.#phase !== "started") return [];
+    this.#waiting.add(delta);
+    this.#waitingRevision = revision;
+    return this.#flush();
+  }
+
+  tick(nowMs: number): ControllerStep {
+    switch (this.#keepalive.check(nowMs)) {
+      case "dead":
+        return { send: [], close: "nothing was heard from the agent" };
+      case "ping":
+        return { send: [{ type: "ping" }] };
+      case "nothing":
+        return nothing;
+    }
+  }
+
+  #greet(hello: Hello): ControllerStep {
+    if (this.#phase !== "new") return { send: [], close: "the agent said hello twice" };
+    if (hello.version !== protocolVersion) {
+      const reason = `this controller speaks version ${protocolVersion}, the agent ${hello.version}`;
+      return { send: this.refuse(reason), close: reason };
+    }
+    this.#phase = "greeted";
+    return { send: [], event: hello };
+  }
+
+  #acknowledge(ack: Ack): ControllerStep {
+    if (!this.#inFlight.includes(ack.revision)) {
+      const sent = this.#inFlight.join(", ") || "none";
+      return { send: [], close: `ack of revision ${ack.revision}, outstanding: ${sent}` };
+    }
+    this.#inFlight = this.#inFlight.filter((revision) => revision > ack.revision);
+    this.#confirmed = ack.revision;
+    return { send: this.#flush(), event: ack };
+  }
+
+  #flush(): readonly ControllerMessage[] {
+    if (this.#waiting.empty || this.#inFlight.length >= this.#window) return [];
+    return [this.#next(this.#waitingRevision)];
+  }
+
+  #next(revision: number): DeltaMessage {
+    this.#inFlight.push(revision);
+    this.#sequence += 1;
+    return { type: "delta", sequence: this.#sequence, revision, ...this.#waiting.take() };
+  }
+}
