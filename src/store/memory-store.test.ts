@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeStore } from "./contract-suite.ts";
+import { FakeLeaseClock } from "./fake-lease-clock.ts";
+import { openMemoryStore } from "./memory-store.ts";
+
+describeStore("memory store", () => {
+  const clock = new FakeLeaseClock();
+  const store = openMemoryStore({ clock });
+  return {
+    store,
+    advance: (ms) => clock.advance(ms),
+    [Symbol.asyncDispose]: () => store.close(),
+  };
+});
+
+test("a memory store begins at the revision it is given", async () => {
+  const store = openMemoryStore({ firstRevision: 5000 });
+  assert.equal(await store.currentRevision(), 5000);
+  await store.close();
+});
