@@ -1,0 +1,15 @@
+import type { Domain } from "../model/endpoint.ts";
+import { fieldAt, listOf, stringOf } from "./json.ts";
+
+/** Highest VXLAN network identifier (RFC 7348 section 5). */
+const highestVni = 2 ** 24 - 1;
+
+/** isobar.io Domain. `undefined` without a name or a VNI; then its endpoints are closed. */
+export function translateDomain(object: unknown): Domain | undefined {
+  const name = stringOf(fieldAt(object, "metadata", "name"));
+  const vni = fieldAt(object, "spec", "vni");
+  if (name === undefined || typeof vni !== "number") return undefined;
+  if (!Number.isInteger(vni) || vni < 1 || vni > highestVni) return undefined;
+  const pools = listOf(fieldAt(object, "spec", "pools")) ?? [];
+  return { name, vni, pools: pools.filter((pool) => typeof pool === "string") };
+}

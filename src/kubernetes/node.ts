@@ -1,0 +1,23 @@
+import type { Node } from "../model/endpoint.ts";
+import { type Family, tryParseAddress } from "../net/address.ts";
+import { fieldAt, fieldOf, listOf, stringOf } from "./json.ts";
+
+/** The first text of each family that is an address, in the order given. */
+export function firstOfEachFamily(texts: readonly unknown[]): readonly string[] {
+  const addresses = new Map<Family, string>();
+  for (const text of texts) {
+    const family = typeof text === "string" ? tryParseAddress(text)?.family : undefined;
+    if (family !== undefined && !addresses.has(family)) addresses.set(family, String(text));
+  }
+  return [...addresses.values()];
+}
+
+/** core/v1 Node: its addresses are those of type InternalIP. `undefined` for one without a name. */
+export function translateNode(object: unknown): Node | undefined {
+  const name = stringOf(fieldAt(object, "metadata", "name"));
+  if (name === undefined) return undefined;
+  const internal = (listOf(fieldAt(object, "status", "addresses")) ?? []).filter(
+    (each) => fieldOf(each, "type") === "InternalIP",
+  );
+  return { name, addresses: firstOfEachFamily(internal.map((each) => fieldOf(each, "address"))) };
+}
