@@ -1,6 +1,7 @@
 // What the API server needs to know of a kind; the list of them is the API. One definition gives the CRD, the OpenAPI
 // document, the validation, the TypeScript type, the printed table and the reference documentation.
-import type { TSchema } from "typebox";
+import type { NameRule } from "./names.ts";
+import type { Schema } from "./schema.ts";
 
 /** metadata of every object; the fields that Isobar reads. */
 export interface ObjectMeta {
@@ -53,7 +54,9 @@ export interface FieldError {
     | "FieldValueNotFound"
     | "FieldValueTypeInvalid"
     | "FieldValueTooLong"
-    | "FieldValueTooMany";
+    | "FieldValueTooMany"
+    | "FieldValueTooFew"
+    | "FieldValueTooShort";
   /** Without the field's path, e.g. `Invalid value: "10.0.0/8": must be a valid CIDR`. */
   readonly message: string;
 }
@@ -66,9 +69,16 @@ export interface PrinterColumn<T> {
   readonly description: string;
   /** 0 is always shown, 1 only with `-o wide`. */
   readonly priority: 0 | 1;
-  readonly value: (object: T, now: Date) => string | number | boolean;
+  value(object: T, now: Date): string | number | boolean;
 }
 
+/** Reads the text that a field selector compares with; empty for an absent field. */
+export type FieldReader<T> = { read(object: T): string }["read"];
+
+/**
+ * A kind. What takes an object is declared as a method, so that a definition of a particular kind is a definition of any
+ * object: the API server holds them all in one list and gives each only objects that its own schema has read.
+ */
 export interface KindDefinition<T extends KubeObject = KubeObject> {
   /** Empty for the core group. */
   readonly group: string;
@@ -80,15 +90,22 @@ export interface KindDefinition<T extends KubeObject = KubeObject> {
   readonly categories: readonly string[];
   readonly namespaced: boolean;
   /** Whole object, `metadata` included; carries the x-kubernetes-* keywords for lists, maps and patches. */
-  readonly schema: TSchema;
+  readonly schema: Schema;
+  /** What metadata.name must look like; `subdomain` when absent. */
+  readonly nameRule?: NameRule;
   readonly hasStatus: boolean;
+  /**
+   * The status of a new object, whatever its creator sent; without it a new object has none. Not for kinds whose status is
+   * written like any field (`hasStatus` false).
+   */
+  initialStatus?(object: T): unknown;
   /** Subresources besides `status`, e.g. `scale`, `binding`. */
   readonly subresources?: readonly string[];
   readonly columns: readonly PrinterColumn<T>[];
   /** Field selectors beyond metadata.name and metadata.namespace, with the value to compare. */
-  readonly selectableFields: Readonly<Record<string, (object: T) => string>>;
+  readonly selectableFields: Readonly<Record<string, FieldReader<T>>>;
   /** Fills in defaults, as the Kubernetes API does on create and update. Changes and returns its argument. */
-  readonly applyDefaults?: (object: T) => T;
+  applyDefaults?(object: T): T;
   /** Checks beyond the schema. `old` is given on update, for immutable fields. */
-  readonly validate?: (object: T, old?: T) => FieldError[];
+  validate?(object: T, old?: T): FieldError[];
 }
