@@ -60,8 +60,15 @@ export class MessageStream {
 
   /** Queues a message; one sent to a closed stream is lost, and `onClose` has told so. */
   send(message: object): void {
+    this.write([`${JSON.stringify(message)}\n`]);
+  }
+
+  /** As `send`, for messages that are text already, each ended by a newline and perhaps in several pieces. */
+  write(pieces: readonly string[]): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
-    this.#socket.write(`${JSON.stringify(message)}\n`);
+    this.#socket.cork();
+    for (const piece of pieces) this.#socket.write(piece);
+    this.#socket.uncork();
     if (this.#socket.writableLength > this.#limits.maxQueuedSize) {
       this.close(new ConnectionError(`the peer left ${this.#socket.writableLength} bytes unread`));
     }

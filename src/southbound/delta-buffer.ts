@@ -1,43 +1,56 @@
-import { type Delta, type Resource, type ResourceKey, resourceKinds } from "./resources.ts";
+import { EncodedDelta, type EncodedResource, keyText } from "./encoded.ts";
+import { type ResourceKey, resourceKinds } from "./resources.ts";
 
-export function keyOf({ kind, id }: ResourceKey): string {
-  return `${kind}/${id}`;
+function rank(key: ResourceKey): number {
+  return resourceKinds.indexOf(key.kind);
 }
 
-const order = new Map(resourceKinds.map((kind, index) => [kind, index]));
-
-function byKind(a: ResourceKey, b: ResourceKey): number {
-  return (order.get(a.kind) ?? 0) - (order.get(b.kind) ?? 0);
-}
-
-/** Merges deltas into one that has their effect: of each resource only the last word is kept. */
+/**
+ * Merges deltas into one that has their effect: of each resource only the last word is kept. A delta that is taken alone
+ * comes out as it went in, with the text that other agents share.
+ */
 export class DeltaBuffer {
-  readonly #upserts = new Map<string, Resource>();
+  #only: EncodedDelta | undefined;
+  readonly #upserts = new Map<string, EncodedResource>();
   readonly #deletes = new Map<string, ResourceKey>();
 
-  get empty(): boolean {
-    return this.#upserts.size === 0 && this.#deletes.size === 0;
+  get isEmpty(): boolean {
+    return this.#only === undefined && this.#upserts.size === 0 && this.#deletes.size === 0;
   }
 
-  add(delta: Delta): void {
-    for (const key of delta.deletes) {
-      this.#upserts.delete(keyOf(key));
-      this.#deletes.set(keyOf(key), { kind: key.kind, id: key.id });
+  add(delta: EncodedDelta): void {
+    if (delta.isEmpty) return;
+    if (this.isEmpty) {
+      this.#only = delta;
+      return;
     }
-    for (const resource of delta.upserts) {
-      this.#deletes.delete(keyOf(resource));
-      this.#upserts.set(keyOf(resource), resource);
-    }
+    if (this.#only !== undefined) this.#merge(this.#only);
+    this.#only = undefined;
+    this.#merge(delta);
   }
 
   /** The merged delta, in the order of `resourceKinds`; the buffer is empty afterwards. */
-  take(): Delta {
-    const delta: Delta = {
-      upserts: [...this.#upserts.values()].toSorted(byKind),
-      deletes: [...this.#deletes.values()].toSorted((a, b) => byKind(b, a)),
-    };
+  take(): EncodedDelta {
+    const only = this.#only;
+    this.#only = undefined;
+    if (only !== undefined) return only;
+    const upserts = [...this.#upserts.values()].toSorted(
+      (a, b) => rank(a.resource) - rank(b.resource),
+    );
+    const deletes = [...this.#deletes.values()].toSorted((a, b) => rank(b) - rank(a));
     this.#upserts.clear();
     this.#deletes.clear();
-    return delta;
+    return EncodedDelta.of(upserts, deletes);
+  }
+
+  #merge(delta: EncodedDelta): void {
+    for (const key of delta.deletes()) {
+      this.#upserts.delete(keyText(key));
+      this.#deletes.set(keyText(key), key);
+    }
+    for (const encoded of delta.upserts()) {
+      this.#deletes.delete(keyText(encoded.resource));
+      this.#upserts.set(keyText(encoded.resource), encoded);
+    }
   }
 }

@@ -1,19 +1,19 @@
-// The controller's side of the stream to one agent (messages.ts), without the stream itself: messages in, messages out.
+// The controller's side of the stream to one agent (messages.ts), without the stream itself: messages in, text out.
 import { DeltaBuffer } from "./delta-buffer.ts";
+import { type EncodedDelta, encodeDeltaMessage } from "./encoded.ts";
 import { Keepalive, type KeepaliveOptions, defaultKeepalive } from "./keepalive.ts";
 import {
   type Ack,
   type AgentMessage,
   type ControllerMessage,
-  type DeltaMessage,
   type Hello,
   protocolVersion,
 } from "./messages.ts";
-import type { Delta } from "./resources.ts";
+import { diffState } from "./resume.ts";
 
 export interface ControllerStep {
-  /** To be sent, in this order. */
-  readonly send: readonly ControllerMessage[];
+  /** Text to be written, in this order: whole messages, each perhaps in several pieces. */
+  readonly send: readonly string[];
   /** A hello is to be answered with `start` or `refuse`; an ack is news for the policies' status. */
   readonly event?: Hello | Ack;
   /** The stream is to be closed after sending, for this reason. */
@@ -31,13 +31,17 @@ export interface ControllerSessionOptions {
 
 const nothing: ControllerStep = { send: [] };
 
+function encode(message: ControllerMessage): string {
+  return `${JSON.stringify(message)}\n`;
+}
+
 /**
  * Usage: give it what the agent sends (`receive`), answer its hello with `start` once the controller's own state is
  * complete, then every later change with `change`, and call `tick` about once a second. A slow agent costs the memory
  * of one merged delta, however many changes there are.
  */
 export class ControllerSession {
-  readonly #controller: string;
+  readonly #options: ControllerSessionOptions;
   readonly #window: number;
   readonly #keepalive: Keepalive;
   readonly #waiting = new DeltaBuffer();
@@ -45,11 +49,13 @@ export class ControllerSession {
   /** Revisions that were sent and not acknowledged, rising. */
   #inFlight: number[] = [];
   #phase: "new" | "greeted" | "started" = "new";
+  /** What the agent said it holds, until it is answered. */
+  #have: Hello["have"] | undefined;
   #sequence = 0;
   #confirmed = 0;
 
   constructor(options: ControllerSessionOptions) {
-    this.#controller = options.controller;
+    this.#options = options;
     this.#window = options.window ?? 8;
     this.#keepalive = new Keepalive(options.keepalive ?? defaultKeepalive, options.nowMs);
   }
@@ -67,32 +73,30 @@ export class ControllerSession {
       case "ack":
         return this.#acknowledge(message);
       case "ping":
-        return { send: [{ type: "pong" }] };
+        return { send: [encode({ type: "pong" })] };
       case "pong":
         return nothing;
     }
   }
 
-  /** Opens the session. `difference` leads from what the hello listed to the agent's whole state at `revision`. */
-  start(revision: number, difference: Delta): readonly ControllerMessage[] {
-    if (this.#phase !== "greeted") return [];
+  /** Answers the hello with what its agent lacks of `full`, everything the node is to know at `revision`. */
+  start(revision: number, full: EncodedDelta): readonly string[] {
+    if (this.#have === undefined) return [];
+    const difference = diffState(full, this.#have);
+    this.#have = undefined;
     this.#phase = "started";
-    this.#waiting.add(difference);
-    const welcome = {
-      type: "welcome",
-      version: protocolVersion,
-      controller: this.#controller,
-    } as const;
-    return [welcome, this.#next(revision)];
+    const { controller } = this.#options;
+    const welcome = encode({ type: "welcome", version: protocolVersion, controller });
+    return [welcome, ...this.#next(revision, difference)];
   }
 
   /** Answers a hello that is not to be served; the stream is to be closed after sending. */
-  refuse(reason: string): readonly ControllerMessage[] {
-    return [{ type: "refuse", reason }];
+  refuse(reason: string): readonly string[] {
+    return [encode({ type: "refuse", reason })];
   }
 
   /** Tells of a change at `revision`, which must not fall. Gives nothing before `start` and while the agent is behind. */
-  change(revision: number, delta: Delta): readonly ControllerMessage[] {
+  change(revision: number, delta: EncodedDelta): readonly string[] {
     if (this.#phase !== "started") return [];
     this.#waiting.add(delta);
     this.#waitingRevision = revision;
@@ -104,7 +108,7 @@ export class ControllerSession {
       case "dead":
         return { send: [], close: "nothing was heard from the agent" };
       case "ping":
-        return { send: [{ type: "ping" }] };
+        return { send: [encode({ type: "ping" })] };
       case "nothing":
         return nothing;
     }
@@ -117,6 +121,7 @@ export class ControllerSession {
       return { send: this.refuse(reason), close: reason };
     }
     this.#phase = "greeted";
+    this.#have = hello.have;
     return { send: [], event: hello };
   }
 
@@ -130,14 +135,14 @@ export class ControllerSession {
     return { send: this.#flush(), event: ack };
   }
 
-  #flush(): readonly ControllerMessage[] {
-    if (this.#waiting.empty || this.#inFlight.length >= this.#window) return [];
-    return [this.#next(this.#waitingRevision)];
+  #flush(): readonly string[] {
+    if (this.#waiting.isEmpty || this.#inFlight.length >= this.#window) return [];
+    return this.#next(this.#waitingRevision, this.#waiting.take());
   }
 
-  #next(revision: number): DeltaMessage {
+  #next(revision: number, delta: EncodedDelta): readonly string[] {
     this.#inFlight.push(revision);
     this.#sequence += 1;
-    return { type: "delta", sequence: this.#sequence, revision, ...this.#waiting.take() };
+    return encodeDeltaMessage({ sequence: this.#sequence, revision }, delta);
   }
 }
