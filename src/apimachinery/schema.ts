@@ -2,11 +2,14 @@
 // schemas are such objects too.
 
 /**
- * One schema. Sub-schemas are nested by reference, never as `$ref`; a schema with `$id` is rendered once, as a component of
- * that name (openapi.ts). Read it lazily: the properties of built-in types are built when first asked for.
+ * One schema. Sub-schemas are nested by reference, never as `$ref`. Read it lazily: the properties of built-in types are built
+ * when first asked for.
  */
 export interface Schema {
+  /** Makes it a component: rendered once in a document, under this name (openapi.ts). */
   readonly $id?: string;
+  /** The component that this schema is, where a place has its own description or list keywords. */
+  readonly component?: Schema;
   readonly type?: string;
   readonly format?: string;
   readonly description?: string;
