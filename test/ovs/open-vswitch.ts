@@ -83,6 +83,15 @@ export class OpenVswitch implements AsyncDisposable {
     await exists(this.controlSocket);
   }
 
+  /** The server keeps its connections and answers nothing. */
+  pauseServer(): void {
+    this.#server?.kill("SIGSTOP");
+  }
+
+  resumeServer(): void {
+    this.#server?.kill("SIGCONT");
+  }
+
   async killServer(): Promise<void> {
     await kill(this.#server);
   }
