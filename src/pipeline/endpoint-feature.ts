@@ -1,0 +1,253 @@
+// Endpoints: the addresses of all of them, and the ports of those that are attached to this node.
+import { type Address, formatAddress, tryParseAddress } from "../net/address.ts";
+import { parseMac } from "../net/mac.ts";
+import { AddressError } from "../net/errors.ts";
+import type { Flow } from "../openflow/flow.ts";
+import type { EndpointResource } from "../southbound/resources.ts";
+import { Claims } from "./claims.ts";
+import { encodeCookie } from "./cookie.ts";
+import type { Change, Facts } from "./fact.ts";
+import { type Feature, type Mark, type RenderContext, SetMap } from "./feature.ts";
+import {
+  buildFlow,
+  familyFields,
+  load,
+  setField,
+  whereArgument,
+  whereFamily,
+  whereField,
+  whereRegister,
+} from "./flow-builder.ts";
+import { endpointPriorities } from "./forwarding.ts";
+import { routerMac, whereDiscovery } from "./neighbour.ts";
+import { origins, places } from "./registers.ts";
+import { widthOf } from "../net/address.ts";
+
+const arp = 0x0806;
+
+function addressesOf(endpoint: EndpointResource | undefined): readonly Address[] {
+  return (endpoint?.addresses ?? []).flatMap((text) => tryParseAddress(text) ?? []);
+}
+
+/** Names an address of a domain. */
+function addressKey(domain: string, address: Address): string {
+  return `${domain} ${formatAddress(address)}`;
+}
+
+function addressKeysOf(endpoint: EndpointResource | undefined): readonly string[] {
+  if (endpoint === undefined) return [];
+  return addressesOf(endpoint).map((address) => addressKey(endpoint.domain, address));
+}
+
+function tryParseMac(text: string): bigint | undefined {
+  try {
+    return parseMac(text);
+  } catch (error) {
+    if (error instanceof AddressError) return undefined;
+    throw error;
+  }
+}
+
+/** What the flows of a local endpoint's port are made of. */
+interface LocalPort {
+  readonly endpoint: EndpointResource;
+  readonly ofport: number;
+  readonly mac: bigint;
+}
+
+export class EndpointFeature implements Feature {
+  readonly #node: string;
+  readonly #facts: Facts;
+  readonly #addresses = new Claims<string>();
+  readonly #ofports = new Claims<number>();
+  /** Identity or domain → ids of the endpoints on this node. */
+  readonly #localByIdentity = new SetMap<string, string>();
+  readonly #localByDomain = new SetMap<string, string>();
+
+  constructor(node: string, facts: Facts) {
+    this.#node = node;
+    this.#facts = facts;
+  }
+
+  change(change: Change, mark: Mark): void {
+    const markPorts = (ids: Iterable<string>): void => {
+      for (const id of ids) this.#markPort(id, mark);
+    };
+    switch (change.kind) {
+      case "endpoint":
+        this.#changeEndpoint(change.before, change.after, mark);
+        break;
+      case "port": {
+        const before = change.before === undefined ? [] : [change.before.ofport];
+        const after = change.after === undefined ? [] : [change.after.ofport];
+        for (const ofport of this.#ofports.replace(change.id, before, after)) {
+          markPorts(this.#ofports.claimants(ofport));
+        }
+        markPorts([change.id]);
+        this.#markAddresses(this.#facts.get("endpoint", change.id), mark);
+        break;
+      }
+      case "posture":
+        markPorts(this.#localByIdentity.get(change.id));
+        break;
+      case "domain":
+        markPorts(this.#localByDomain.get(change.id));
+        break;
+      default:
+    }
+  }
+
+  #changeEndpoint(
+    before: EndpointResource | undefined,
+    after: EndpointResource | undefined,
+    mark: Mark,
+  ): void {
+    const id = (after ?? before)?.id ?? "";
+    this.#addresses.replace(id, addressKeysOf(before), addressKeysOf(after));
+    if (before?.node === this.#node) {
+      this.#localByIdentity.delete(before.identity, id);
+      this.#localByDomain.delete(before.domain, id);
+    }
+    if (after?.node === this.#node) {
+      this.#localByIdentity.add(after.identity, id);
+      this.#localByDomain.add(after.domain, id);
+    }
+    this.#markAddresses(before, mark);
+    this.#markAddresses(after, mark);
+    this.#markPort(id, mark);
+  }
+
+  #markAddresses(endpoint: EndpointResource | undefined, mark: Mark): void {
+    if (endpoint === undefined) return;
+    for (const address of addressesOf(endpoint)) {
+      const key = addressKey(endpoint.domain, address);
+      mark(`address ${key}`, (context) => this.#renderAddress(key, address, context));
+    }
+  }
+
+  #markPort(id: string, mark: Mark): void {
+    mark(`port ${id}`, (context) => this.#renderPort(id, context));
+  }
+
+  #renderAddress(key: string, address: Address, context: RenderContext): readonly Flow[] {
+    const owner = this.#addresses.owner(key);
+    if (owner === undefined) {
+      for (const id of this.#addresses.claimants(key)) {
+        const message = `${formatAddress(address)} belongs to several endpoints`;
+        context.report({ resource: { kind: "endpoint", id }, message });
+      }
+      return [];
+    }
+    const endpoint = this.#facts.get("endpoint", owner);
+    if (endpoint === undefined) return [];
+    const local = endpoint.node === this.#node;
+    // A local endpoint without a port is known, and Output has no flow for it.
+    const location = local
+      ? (this.#facts.get("port", owner)?.ofport ?? 0)
+      : context.number("node", endpoint.node);
+    const identity = context.number("identity", endpoint.identity);
+    return [
+      buildFlow({
+        table: "Endpoint",
+        priority: endpointPriorities.endpoint,
+        cookie: encodeCookie({ feature: "address", number: identity }),
+        match: [
+          whereRegister("domain", context.number("domain", endpoint.domain)),
+          ...whereArgument({ ...address, length: widthOf(address.family) }),
+        ],
+        actions: [
+          load("resultIdentity", identity),
+          load("place", local ? places.local : places.remote),
+          load("resultLocation", location),
+        ],
+      }),
+    ];
+  }
+
+  /** Closed until everything is there that decides about its traffic. */
+  #renderPort(id: string, context: RenderContext): readonly Flow[] {
+    const endpoint = this.#facts.get("endpoint", id);
+    const ofport = this.#facts.get("port", id)?.ofport;
+    if (endpoint?.node !== this.#node || ofport === undefined) return [];
+    const mac = tryParseMac(endpoint.mac);
+    const problem =
+      mac === undefined
+        ? `"${endpoint.mac}" is no MAC address`
+        : this.#ofports.owner(ofport) === undefined
+          ? `port ${ofport} belongs to several endpoints`
+          : undefined;
+    if (problem !== undefined) {
+      context.report({ resource: { kind: "endpoint", id }, message: problem });
+    }
+    if (mac === undefined || problem !== undefined) return [];
+    const complete =
+      this.#facts.has("domain", endpoint.domain) && this.#facts.has("posture", endpoint.identity);
+    if (!complete) return [];
+    const port = { endpoint, ofport, mac };
+    return [
+      this.#renderClassify(port, context),
+      ...addressesOf(endpoint).flatMap((address) => this.#renderGuard(port, address)),
+      this.#renderOutput(port),
+    ];
+  }
+
+  #renderClassify({ endpoint, ofport }: LocalPort, context: RenderContext): Flow {
+    return buildFlow({
+      table: "Classify",
+      priority: 100,
+      cookie: encodeCookie({ feature: "port", number: ofport }),
+      match: [whereField("in_port", ofport)],
+      actions: [
+        load("origin", origins.local),
+        load("domain", context.number("domain", endpoint.domain)),
+        load("sourceIdentity", context.number("identity", endpoint.identity)),
+      ],
+      next: "SpoofGuard",
+    });
+  }
+
+  #renderGuard({ ofport, mac }: LocalPort, address: Address): Flow[] {
+    const { family, bits } = address;
+    const cookie = encodeCookie({ feature: "port", number: ofport });
+    const guard = { table: "SpoofGuard", cookie } as const;
+    const from = [whereField("in_port", ofport), whereField("eth_src", mac)];
+    const routed = buildFlow({
+      ...guard,
+      priority: 100,
+      match: [...from, whereFamily(family), whereField(familyFields[family].source, bits)],
+      next: "Neighbour",
+    });
+    if (family === 6) {
+      // Solicitations may come from any address of the sender, as their answer goes back to the same port.
+      const match = [...from, ...whereDiscovery(135), whereField("nd_sll", mac)];
+      return [routed, buildFlow({ ...guard, priority: 100, match, next: "Neighbour" })];
+    }
+    const ask = [...from, whereField("eth_type", arp), whereField("arp_spa", bits)];
+    return [
+      routed,
+      buildFlow({
+        ...guard,
+        priority: 100,
+        match: [...ask, whereField("arp_sha", mac)],
+        next: "Neighbour",
+      }),
+      // An announcement of its own address (RFC 5227) must not be answered by somebody else.
+      buildFlow({ ...guard, priority: 200, match: [...ask, whereField("arp_tpa", bits)] }),
+    ];
+  }
+
+  #renderOutput({ ofport, mac }: LocalPort): Flow {
+    return buildFlow({
+      table: "Output",
+      priority: 100,
+      cookie: encodeCookie({ feature: "port", number: ofport }),
+      match: [whereRegister("place", places.local), whereRegister("location", ofport)],
+      actions: [
+        setField("eth_src", routerMac),
+        setField("eth_dst", mac),
+        { kind: "dec-ttl" },
+        { kind: "output", port: ofport },
+      ],
+    });
+  }
+}

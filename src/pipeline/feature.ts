@@ -1,0 +1,53 @@
+// A feature owns some of the flows. It is told every change, says which of its units the change concerns, and renders a
+// unit from the facts that hold now, never from how they came to be.
+import type { Flow } from "../openflow/flow.ts";
+import type { ResourceKey } from "../southbound/resources.ts";
+import type { Change } from "./fact.ts";
+import type { NumberKind } from "./numbers.ts";
+
+/** Something that cannot be put into flows; what it would have allowed is dropped. */
+export interface Problem {
+  readonly resource: ResourceKey;
+  readonly message: string;
+}
+
+/** What a rendering may ask for. Numbers live as long as some unit's latest rendering asked for them. */
+export interface RenderContext {
+  number(kind: NumberKind, key: string): number;
+  report(problem: Problem): void;
+}
+
+export type Render = (context: RenderContext) => readonly Flow[];
+
+/** Asks for a unit to be rendered again, once, after all changes; no flows mean that it is gone. */
+export type Mark = (unit: string, render: Render) => void;
+
+export interface Feature {
+  /** Called after the facts hold the change. Units of two features never have the same name. */
+  change(change: Change, mark: Mark): void;
+}
+
+/** Sets of values by key; a key without values is not there. */
+export class SetMap<Key, Value> {
+  readonly #sets = new Map<Key, Set<Value>>();
+
+  get(key: Key): ReadonlySet<Value> {
+    return this.#sets.get(key) ?? new Set();
+  }
+
+  keys(): Iterable<Key> {
+    return this.#sets.keys();
+  }
+
+  add(key: Key, value: Value): void {
+    const set = this.#sets.get(key);
+    if (set === undefined) this.#sets.set(key, new Set([value]));
+    else set.add(value);
+  }
+
+  delete(key: Key, value: Value): void {
+    const set = this.#sets.get(key);
+    set?.delete(value);
+    if (set?.size === 0) this.#sets.delete(key);
+  }
+}

@@ -1,0 +1,95 @@
+// The flows that are wanted now, and what changed since the last look.
+import type { Flow, Match } from "../openflow/flow.ts";
+
+/** What to do on the switch; the order within is free, all of it belongs into one bundle. */
+export interface FlowChanges {
+  /** To add, or to put in place of the flow with the same table, priority and match. */
+  readonly upserts: readonly Flow[];
+  /** To delete strictly, by table, priority and match. */
+  readonly deletes: readonly Flow[];
+}
+
+function matchKey(match: Match): string {
+  return match
+    .map(({ field, value, mask }) => `${field}=${value}${mask === undefined ? "" : `/${mask}`}`)
+    .toSorted()
+    .join(",");
+}
+
+/** Equal for flows that are the same entry of a switch. */
+export function flowKey(flow: Flow): string {
+  return `${flow.table} ${flow.priority} ${matchKey(flow.match)}`;
+}
+
+/** Equality of plain data. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a)) {
+    return Array.isArray(b) && a.length === b.length && a.every((item, i) => isSame(item, b[i]));
+  }
+  const left = Object.entries(a);
+  const right = b as Record<string, unknown>;
+  return (
+    left.length === Object.keys(b).length && left.every(([key, value]) => isSame(value, right[key]))
+  );
+}
+
+interface Owned {
+  readonly flow: Flow;
+  readonly unit: string;
+}
+
+/** Flows in units: a unit's flows are replaced together. No two units may want the same entry. */
+export class FlowStore {
+  readonly #flows = new Map<string, Owned>();
+  readonly #units = new Map<string, readonly string[]>();
+  /** Flow key → what was there at the last `takeChanges`. */
+  readonly #touched = new Map<string, Flow | undefined>();
+
+  get size(): number {
+    return this.#flows.size;
+  }
+
+  *flows(): Iterable<Flow> {
+    for (const { flow } of this.#flows.values()) yield flow;
+  }
+
+  setUnit(unit: string, flows: readonly Flow[]): void {
+    const keys = flows.map(flowKey);
+    const kept = new Set(keys);
+    for (const key of this.#units.get(unit) ?? []) {
+      // An entry that another unit took over since is no longer this unit's to delete.
+      if (kept.has(key) || this.#flows.get(key)?.unit !== unit) continue;
+      this.#touch(key);
+      this.#flows.delete(key);
+    }
+    for (const [index, flow] of flows.entries()) {
+      const key = keys[index] as string;
+      this.#touch(key);
+      this.#flows.set(key, { flow, unit });
+    }
+    if (keys.length > 0) this.#units.set(unit, keys);
+    else this.#units.delete(unit);
+  }
+
+  #touch(key: string): void {
+    if (!this.#touched.has(key)) this.#touched.set(key, this.#flows.get(key)?.flow);
+  }
+
+  /** The net change since the last call. O(touched). */
+  takeChanges(): FlowChanges {
+    const upserts: Flow[] = [];
+    const deletes: Flow[] = [];
+    for (const [key, before] of this.#touched) {
+      const after = this.#flows.get(key)?.flow;
+      if (after === undefined) {
+        if (before !== undefined) deletes.push(before);
+      } else if (!isSame(before, after)) {
+        upserts.push(after);
+      }
+    }
+    this.#touched.clear();
+    return { upserts, deletes };
+  }
+}

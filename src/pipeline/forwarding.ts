@@ -1,0 +1,341 @@
+// The flows that every node has, whatever it is told: connection tracking, the calls of the two functions, which ways
+// through the node are open, and the way through the policies.
+import type { Family } from "../net/address.ts";
+import { parsePrefix } from "../net/address.ts";
+import { type PortProtocol, protocolNumbers } from "../net/protocol.ts";
+import type { KnownFieldName } from "../openflow/field.ts";
+import type { Action, Flow } from "../openflow/flow.ts";
+import { type Refusal, encodeCookie, refusals, reservedDecisions } from "./cookie.ts";
+import {
+  type FlowDraft,
+  buildFlow,
+  call,
+  familyFields,
+  load,
+  move,
+  subfield,
+  whereArgument,
+  whereFamily,
+  whereField,
+  whereRegister,
+  wholeField,
+} from "./flow-builder.ts";
+import { renderNeighbour, routerMac } from "./neighbour.ts";
+import {
+  type Origin,
+  type Place,
+  type RegisterName,
+  labels,
+  origins,
+  places,
+  reservedIdentities,
+} from "./registers.ts";
+import { type TableName, tableNames, tables } from "./tables.ts";
+
+const families = [4, 6] as const satisfies readonly Family[];
+
+/** Priorities in `Endpoint`: what is more specific decides. */
+export const endpointPriorities = { unroutable: 400, endpoint: 300, node: 200, pool: 100 } as const;
+
+/** Addresses between which nothing is routed: unspecified, loopback, multicast, broadcast, IPv6 link-local. */
+const unroutable = [
+  "0.0.0.0/8",
+  "127.0.0.0/8",
+  "224.0.0.0/4",
+  "255.255.255.255/32",
+  "::/127",
+  "ff00::/8",
+  "fe80::/10",
+].map(parsePrefix);
+
+/** Bits of `ct_state`, as ovs-fields(7) numbers them. */
+const ctState = { new: 1n, established: 2n, related: 4n, invalid: 16n, tracked: 32n } as const;
+
+function plumb(draft: Omit<FlowDraft, "cookie">): Flow {
+  const number = tables[draft.table].number;
+  return buildFlow({ ...draft, cookie: encodeCookie({ feature: "plumbing", number }) });
+}
+
+function refuse(reason: Refusal, draft: Omit<FlowDraft, "cookie" | "actions" | "next">): Flow {
+  const cookie = encodeCookie({ feature: "refusal", verdict: "deny", number: refusals[reason] });
+  return buildFlow({ ...draft, cookie });
+}
+
+/** Nothing matched: dropped, and counted by table. */
+function renderMisses(): Flow[] {
+  return tableNames
+    .filter((table) => tables[table].miss === "drop" && !("reserved" in tables[table]))
+    .map((table) =>
+      buildFlow({
+        table,
+        priority: 0,
+        cookie: encodeCookie({ feature: "miss", verdict: "deny", number: tables[table].number }),
+        match: [],
+      }),
+    );
+}
+
+/** A peer has guarded its own endpoints; here only its packets to the router pass. */
+function renderTunnelGuard(): Flow[] {
+  return families.map((family) =>
+    plumb({
+      table: "SpoofGuard",
+      priority: 100,
+      match: [
+        whereRegister("origin", origins.tunnel),
+        whereFamily(family),
+        whereField("eth_dst", routerMac),
+      ],
+      next: "Conntrack",
+    }),
+  );
+}
+
+function renderConntrack(): Flow[] {
+  const state = (
+    priority: number,
+    set: readonly (keyof typeof ctState)[],
+    clear: readonly (keyof typeof ctState)[],
+  ): Pick<FlowDraft, "table" | "priority" | "match"> => {
+    const join = (names: typeof set): bigint =>
+      names.reduce((bits, name) => bits | ctState[name], 0n);
+    const value = join(set);
+    return {
+      table: "ConntrackState",
+      priority,
+      match: [whereField("ct_state", value, value | join(clear))],
+    };
+  };
+  const zone = subfield("domain");
+  const track: Action = { kind: "ct", zone, table: tables.ConntrackState.number };
+  const bypass = { actions: [load("known", 1)], next: "Destination" } as const;
+  return [
+    ...families.map((family) =>
+      plumb({ table: "Conntrack", priority: 100, match: [whereFamily(family)], actions: [track] }),
+    ),
+    refuse("invalidState", state(400, ["tracked", "invalid"], [])),
+    plumb({ ...state(300, ["tracked", "established"], ["new"]), ...bypass }),
+    plumb({ ...state(200, ["tracked", "related"], ["new"]), ...bypass }),
+    plumb({ ...state(100, ["tracked", "new"], []), next: "Source" }),
+  ];
+}
+
+/** Calls functions with an address of the packet. The answers are zero before, since an unknown address leaves none. */
+function ask(
+  family: Family,
+  end: "source" | "destination",
+  callees: readonly TableName[],
+): Action[] {
+  const address = wholeField(familyFields[family][end]);
+  return [
+    move(address, subfield(familyFields[family].argument)),
+    load("resultIdentity", 0),
+    load("resultLocation", 0),
+    load("resultRegion", 0),
+    load("place", places.outside),
+    ...callees.map(call),
+  ];
+}
+
+function keep(pairs: readonly (readonly [from: RegisterName, to: RegisterName])[]): Action[] {
+  return pairs.map(([from, to]) => move(subfield(from), subfield(to)));
+}
+
+function renderSource(family: Family): Flow[] {
+  const from = (origin: Origin): Pick<FlowDraft, "table" | "priority" | "match"> => ({
+    table: "Source",
+    priority: 100,
+    match: [whereRegister("origin", origins[origin]), whereFamily(family)],
+  });
+  const region = keep([["resultRegion", "sourceRegion"]]);
+  const identity = keep([["resultIdentity", "sourceIdentity"]]);
+  const lookUp = [...ask(family, "source", ["Endpoint", "Region"]), ...region, ...identity];
+  return [
+    // A local endpoint's identity is known from its port, which is stronger than its address.
+    plumb({
+      ...from("local"),
+      actions: [...ask(family, "source", ["Region"]), ...region],
+      next: "Destination",
+    }),
+    plumb({ ...from("tunnel"), actions: lookUp, next: "SourceCheck" }),
+    plumb({ ...from("gateway"), actions: lookUp, next: "SourceCheck" }),
+  ];
+}
+
+/** Through the gateway come the node itself and what is outside; a domain's addresses never do. */
+function renderGatewaySources(): Flow[] {
+  return (["ownNode", "outside"] as const).map((place) =>
+    plumb({
+      table: "SourceCheck",
+      priority: 100,
+      match: [whereRegister("origin", origins.gateway), whereRegister("place", places[place])],
+      next: "Destination",
+    }),
+  );
+}
+
+function renderDestination(family: Family): Flow[] {
+  const location = keep([["resultLocation", "location"]]);
+  const when = (known: 0 | 1): Pick<FlowDraft, "table" | "priority" | "match"> => ({
+    table: "Destination",
+    priority: 100,
+    match: [whereRegister("known", known), whereFamily(family)],
+  });
+  return [
+    plumb({
+      ...when(1),
+      actions: [...ask(family, "destination", ["Endpoint"]), ...location],
+      next: "Route",
+    }),
+    plumb({
+      ...when(0),
+      actions: [
+        ...ask(family, "destination", ["Endpoint", "Region"]),
+        ...location,
+        ...keep([
+          ["resultIdentity", "destinationIdentity"],
+          ["resultRegion", "destinationRegion"],
+        ]),
+      ],
+      next: "Route",
+    }),
+  ];
+}
+
+/** Every other combination is transit and dropped. */
+const ways: Readonly<Record<Origin, readonly Place[]>> = {
+  local: ["local", "remote", "ownNode", "outside"],
+  tunnel: ["local", "ownNode"],
+  gateway: ["local", "remote"],
+};
+
+function renderRoute(): Flow[] {
+  const flows: Flow[] = [];
+  for (const origin of ["local", "tunnel", "gateway"] as const) {
+    for (const place of ways[origin]) {
+      const match = [
+        whereRegister("origin", origins[origin]),
+        whereRegister("place", places[place]),
+      ];
+      const route = { table: "Route", priority: 100 } as const;
+      flows.push(
+        plumb({ ...route, match: [...match, whereRegister("known", 0)], next: "Transport" }),
+        plumb({ ...route, match: [...match, whereRegister("known", 1)], next: "Output" }),
+      );
+    }
+  }
+  const refused = { table: "Route", priority: 200 } as const;
+  return [
+    ...flows,
+    refuse("noEndpoint", { ...refused, match: [whereRegister("place", places.unassigned)] }),
+    refuse("unroutable", { ...refused, match: [whereRegister("place", places.unroutable)] }),
+  ];
+}
+
+function renderUnroutable(): Flow[] {
+  return unroutable.map((prefix) =>
+    plumb({
+      table: "Endpoint",
+      priority: endpointPriorities.unroutable,
+      match: whereArgument(prefix),
+      actions: [load("place", places.unroutable)],
+    }),
+  );
+}
+
+const destinationPorts = {
+  TCP: "tcp_dst",
+  UDP: "udp_dst",
+  SCTP: "sctp_dst",
+} as const satisfies Record<PortProtocol, KnownFieldName>;
+
+/** One register for protocol and port, so that the rules need one flow for both families and no prerequisites. */
+function renderTransport(): Flow[] {
+  const flows: Flow[] = [];
+  for (const family of families) {
+    for (const protocol of Object.keys(destinationPorts) as PortProtocol[]) {
+      const number = protocolNumbers[protocol];
+      flows.push(
+        plumb({
+          table: "Transport",
+          priority: 200,
+          match: [whereFamily(family), whereField("ip_proto", number)],
+          actions: [
+            load("service", number << 16),
+            move(wholeField(destinationPorts[protocol]), subfield("service")),
+          ],
+          next: "EgressGate",
+        }),
+      );
+    }
+  }
+  // Protocols without ports leave the register zero, which only rules without ports match.
+  return [...flows, plumb({ table: "Transport", priority: 100, match: [], next: "EgressGate" })];
+}
+
+function renderGates(): Flow[] {
+  const pass = (table: TableName, next: TableName, ...actions: Action[]): Flow =>
+    plumb({ table, priority: 1, match: [], actions, next });
+  const local = whereRegister("place", places.local);
+  return [
+    plumb({
+      table: "EgressGate",
+      priority: 100,
+      match: [whereRegister("origin", origins.local)],
+      next: "EgressAdmin",
+    }),
+    pass("EgressGate", "IngressGate", load("egressDecision", reservedDecisions.notHere)),
+    pass("EgressAdmin", "EgressIsobar"),
+    pass("EgressIsobar", "EgressRule"),
+    pass("EgressRule", "EgressPosture"),
+    pass("EgressBaseline", "IngressGate", load("egressDecision", reservedDecisions.open)),
+    plumb({
+      table: "IngressGate",
+      priority: 200,
+      match: [local, whereRegister("sourceIdentity", reservedIdentities.ownNode)],
+      actions: [load("ingressDecision", reservedDecisions.ownNode)],
+      next: "Commit",
+    }),
+    plumb({ table: "IngressGate", priority: 100, match: [local], next: "IngressAdmin" }),
+    pass("IngressGate", "Commit", load("ingressDecision", reservedDecisions.notHere)),
+    pass("IngressAdmin", "IngressIsobar"),
+    pass("IngressIsobar", "IngressRule"),
+    pass("IngressRule", "IngressPosture"),
+    pass("IngressBaseline", "Commit", load("ingressDecision", reservedDecisions.open)),
+  ];
+}
+
+function renderCommit(): Flow[] {
+  const exec = [
+    move(subfield("egressDecision"), labels.egressDecision),
+    move(subfield("ingressDecision"), labels.ingressDecision),
+  ];
+  const commit: Action = { kind: "ct", commit: true, zone: subfield("domain"), exec };
+  return families.map((family) =>
+    plumb({
+      table: "Commit",
+      priority: 100,
+      match: [whereFamily(family)],
+      actions: [commit],
+      next: "Output",
+    }),
+  );
+}
+
+/** The flows that depend on nothing. */
+export function renderForwarding(): readonly Flow[] {
+  return [
+    ...renderMisses(),
+    ...renderTunnelGuard(),
+    ...renderNeighbour(),
+    ...renderConntrack(),
+    ...families.flatMap(renderSource),
+    ...renderGatewaySources(),
+    ...families.flatMap(renderDestination),
+    ...renderUnroutable(),
+    ...renderRoute(),
+    ...renderTransport(),
+    ...renderGates(),
+    ...renderCommit(),
+  ];
+}

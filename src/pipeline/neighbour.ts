@@ -1,0 +1,125 @@
+// Address resolution is answered in the switch: every target is at the router. So endpoints route everything, even to
+// their neighbours, and no broadcast leaves its port. ARP: RFC 826; neighbour discovery: RFC 4861 sections 4.3 and 4.4.
+import type { Action, Flow, Match } from "../openflow/flow.ts";
+import { reservedPorts } from "../openflow/port-number.ts";
+import { encodeCookie, refusals } from "./cookie.ts";
+import { buildFlow, move, setField, subfield, whereField, wholeField } from "./flow-builder.ts";
+import { tables } from "./tables.ts";
+
+/** The one MAC that every endpoint sees behind every address; locally administered. */
+export const routerMac = 0x0a_15_0b_a2_00_01n;
+
+const arp = 0x0806;
+const ipv4 = 0x0800;
+const ipv6 = 0x86dd;
+const icmpv6 = 58;
+/** Router solicitation to redirect: RFC 4861 section 4. */
+const discoveryTypes = [133, 134, 135, 136, 137] as const;
+const solicitation = 135;
+const advertisement = 136;
+/** Source and target link-layer address: RFC 4861 section 4.6.1. */
+const sourceOption = 1;
+const targetOption = 2;
+/** Router, solicited, override: RFC 4861 section 4.4. */
+const advertisementFlags = 0xe0000000;
+/** A packet that no router has forwarded: RFC 4861 section 7.1. */
+const unroutedHopLimit = 255;
+
+const back: Action = { kind: "output", port: reservedPorts.inPort };
+
+/** Matches of a neighbour discovery message of the type. */
+export function whereDiscovery(type: number): Match {
+  return [
+    whereField("eth_type", ipv6),
+    whereField("ip_proto", icmpv6),
+    whereField("icmpv6_type", type),
+  ];
+}
+
+function answerArp(): Flow {
+  return buildFlow({
+    table: "Neighbour",
+    priority: 200,
+    cookie: encodeCookie({ feature: "plumbing", number: tables.Neighbour.number }),
+    match: [whereField("eth_type", arp), whereField("arp_op", 1)],
+    actions: [
+      setField("arp_op", 2),
+      move(wholeField("eth_src"), wholeField("eth_dst")),
+      setField("eth_src", routerMac),
+      move(wholeField("arp_sha"), wholeField("arp_tha")),
+      setField("arp_sha", routerMac),
+      // The register only holds the target while the two addresses change places.
+      move(wholeField("arp_tpa"), subfield("argument4")),
+      move(wholeField("arp_spa"), wholeField("arp_tpa")),
+      move(subfield("argument4"), wholeField("arp_spa")),
+      back,
+    ],
+  });
+}
+
+/**
+ * The target's link-layer address may be set only where the type says advertisement, hence a second table. Without a
+ * source option there is no room for the answer's option: such a solicitation is dropped, as is one without a source
+ * address, which asks whether its sender's own address is taken (RFC 4862 section 5.4).
+ */
+function answerSolicitation(): Flow[] {
+  const cookie = (number: number): bigint => encodeCookie({ feature: "plumbing", number });
+  return [
+    buildFlow({
+      table: "Neighbour",
+      priority: 200,
+      cookie: cookie(tables.Neighbour.number),
+      match: [
+        ...whereDiscovery(solicitation),
+        whereField("icmpv6_code", 0),
+        whereField("nw_ttl", unroutedHopLimit),
+        whereField("nd_options_type", sourceOption),
+      ],
+      actions: [
+        move(wholeField("eth_src"), wholeField("eth_dst")),
+        setField("eth_src", routerMac),
+        move(wholeField("ipv6_src"), wholeField("ipv6_dst")),
+        move(wholeField("nd_target"), wholeField("ipv6_src")),
+        setField("icmpv6_type", advertisement),
+        setField("nd_reserved", advertisementFlags),
+        setField("nd_options_type", targetOption),
+      ],
+      next: "NeighbourAnswer",
+    }),
+    buildFlow({
+      table: "NeighbourAnswer",
+      priority: 100,
+      cookie: cookie(tables.NeighbourAnswer.number),
+      match: whereDiscovery(advertisement),
+      actions: [setField("nd_tll", routerMac), back],
+    }),
+  ];
+}
+
+/** Answers, then what is addressed to the router; everything else is dropped. */
+export function renderNeighbour(): Flow[] {
+  const refused = encodeCookie({
+    feature: "refusal",
+    verdict: "deny",
+    number: refusals.neighbourMessage,
+  });
+  const refuse = (priority: number, match: Match): Flow =>
+    buildFlow({ table: "Neighbour", priority, cookie: refused, match });
+  const routed = [ipv4, ipv6].map((etherType) =>
+    buildFlow({
+      table: "Neighbour",
+      priority: 100,
+      cookie: encodeCookie({ feature: "plumbing", number: tables.Neighbour.number }),
+      match: [whereField("eth_type", etherType), whereField("eth_dst", routerMac)],
+      next: "Conntrack",
+    }),
+  );
+  return [
+    answerArp(),
+    refuse(150, [whereField("eth_type", arp)]),
+    refuse(300, [...whereDiscovery(solicitation), whereField("ipv6_src", 0)]),
+    ...answerSolicitation(),
+    ...discoveryTypes.map((type) => refuse(150, whereDiscovery(type))),
+    ...routed,
+  ];
+}

@@ -1,0 +1,140 @@
+// Nodes: the tunnels to the others, and the addresses of all of them.
+import { type Address, formatAddress, tryParseAddress, widthOf } from "../net/address.ts";
+import type { Flow } from "../openflow/flow.ts";
+import type { NodeResource } from "../southbound/resources.ts";
+import { Claims } from "./claims.ts";
+import { encodeCookie } from "./cookie.ts";
+import type { Change, Facts } from "./fact.ts";
+import type { Feature, Mark, RenderContext } from "./feature.ts";
+import {
+  buildFlow,
+  load,
+  setField,
+  whereArgument,
+  whereField,
+  whereRegister,
+} from "./flow-builder.ts";
+import { endpointPriorities } from "./forwarding.ts";
+import { routerMac } from "./neighbour.ts";
+import { origins, places, reservedIdentities } from "./registers.ts";
+import { tunnelPort } from "./tunnel-port.ts";
+
+const tunnelFields = {
+  4: { source: "tun_src", destination: "tun_dst" },
+  6: { source: "tun_ipv6_src", destination: "tun_ipv6_dst" },
+} as const;
+
+function addressesOf(node: NodeResource | undefined): readonly Address[] {
+  return (node?.addresses ?? []).flatMap((text) => tryParseAddress(text) ?? []);
+}
+
+export class NodeFeature implements Feature {
+  readonly #node: string;
+  readonly #facts: Facts;
+  readonly #addresses = new Claims<string>();
+
+  constructor(node: string, facts: Facts) {
+    this.#node = node;
+    this.#facts = facts;
+  }
+
+  change(change: Change, mark: Mark): void {
+    switch (change.kind) {
+      case "node":
+        this.#changeNode(change.before, change.after, mark);
+        break;
+      case "tunnel":
+        for (const { id } of this.#facts.all("node")) this.#markNode(id, mark);
+        break;
+      default:
+    }
+  }
+
+  #changeNode(before: NodeResource | undefined, after: NodeResource | undefined, mark: Mark): void {
+    const id = (after ?? before)?.id ?? "";
+    const old = addressesOf(before).map(formatAddress);
+    for (const key of this.#addresses.replace(id, old, addressesOf(after).map(formatAddress))) {
+      for (const claimant of this.#addresses.claimants(key)) this.#markNode(claimant, mark);
+    }
+    this.#markNode(id, mark);
+  }
+
+  #markNode(id: string, mark: Mark): void {
+    mark(`node ${id}`, (context) => this.#renderNode(id, context));
+  }
+
+  #renderNode(id: string, context: RenderContext): readonly Flow[] {
+    const node = this.#facts.get("node", id);
+    if (node === undefined) return [];
+    const own = addressesOf(node).filter((address) => {
+      const text = formatAddress(address);
+      if (this.#addresses.owner(text) === id) return true;
+      const message = `${text} belongs to several nodes`;
+      context.report({ resource: { kind: "node", id }, message });
+      return false;
+    });
+    const number = context.number("node", id);
+    const flows = own.map((address) => this.#renderAddress(id, number, address));
+    const vtep = tryParseAddress(node.addresses[0] ?? "");
+    const tunnel = tunnelPort(this.#facts);
+    const reachable = vtep !== undefined && this.#addresses.owner(formatAddress(vtep)) === id;
+    if (id === this.#node || tunnel === undefined || !reachable) return flows;
+    return [...flows, ...this.#renderTunnel(number, vtep, tunnel)];
+  }
+
+  #renderAddress(id: string, number: number, address: Address): Flow {
+    const own = id === this.#node;
+    return buildFlow({
+      table: "Endpoint",
+      priority: endpointPriorities.node,
+      cookie: encodeCookie({ feature: "node", number }),
+      match: whereArgument({ ...address, length: widthOf(address.family) }),
+      actions: [
+        load("resultIdentity", own ? reservedIdentities.ownNode : reservedIdentities.node),
+        load("place", own ? places.ownNode : places.remote),
+        load("resultLocation", own ? 0 : number),
+      ],
+    });
+  }
+
+  #renderTunnel(number: number, vtep: Address, tunnel: number): Flow[] {
+    const cookie = encodeCookie({ feature: "node", number });
+    const { source, destination } = tunnelFields[vtep.family];
+    return [
+      buildFlow({
+        table: "Classify",
+        priority: 100,
+        cookie,
+        match: [whereField("in_port", tunnel), whereField(source, vtep.bits)],
+        actions: [load("origin", origins.tunnel), load("peer", number)],
+        next: "TunnelDomain",
+      }),
+      // Nobody but the node where an address is may send from it.
+      buildFlow({
+        table: "SourceCheck",
+        priority: 100,
+        cookie,
+        match: [
+          whereRegister("origin", origins.tunnel),
+          whereRegister("place", places.remote),
+          whereRegister("peer", number),
+          whereRegister("resultLocation", number),
+        ],
+        next: "Destination",
+      }),
+      buildFlow({
+        table: "TunnelOutput",
+        priority: 100,
+        cookie,
+        match: [whereRegister("location", number)],
+        actions: [
+          setField("eth_src", routerMac),
+          setField("eth_dst", routerMac),
+          { kind: "dec-ttl" },
+          setField(destination, vtep.bits),
+          { kind: "output", port: tunnel },
+        ],
+      }),
+    ];
+  }
+}

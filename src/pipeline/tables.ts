@@ -1,0 +1,67 @@
+// The tables of the pipeline, in the order in which a packet meets them. Code names a table, never its number; this list
+// and docs/ovs-pipeline.md, which is rendered from it, are the only places with numbers.
+
+export interface Table {
+  readonly number: number;
+  /** What happens to a packet that no flow matches: dropped and counted, or back to the caller of a function. */
+  readonly miss: "drop" | "return";
+  readonly purpose: string;
+  /** Has a place in the order and no flows yet; nothing goes there. */
+  readonly reserved?: true;
+}
+
+function step(number: number, purpose: string): Table {
+  return { number, miss: "drop", purpose };
+}
+
+function place(number: number, purpose: string): Table {
+  return { number, miss: "drop", purpose, reserved: true };
+}
+
+/** Called by resubmit with an address in `argument`; the answer is in the `result…` registers, zero when unknown. */
+function callee(number: number, purpose: string): Table {
+  return { number, miss: "return", purpose };
+}
+
+export const tables = {
+  Classify: step(0, "Where the packet came in: a local endpoint, a peer's tunnel, the gateway."),
+  TunnelDomain: step(2, "Which domain a tunnelled packet belongs to, by its VNI."),
+  SpoofGuard: step(4, "Only the MAC and addresses that the port's endpoint owns."),
+  Neighbour: step(6, "ARP and neighbour solicitations answered here; only routed unicast passes."),
+  NeighbourAnswer: step(7, "Second half of a neighbour advertisement."),
+  Conntrack: step(10, "Connection tracking in the domain's zone."),
+  ConntrackState: step(11, "Known connections bypass the policies, broken ones are dropped."),
+  Source: step(14, "Identity and region of the source address."),
+  SourceCheck: step(15, "The source may be where the packet came from."),
+  Redirect: place(18, "Service insertion: sends chosen connections through a function."),
+  Service: place(20, "Services: picks the endpoint behind a virtual address."),
+  Destination: step(24, "Identity, region and location of the destination address."),
+  Route: step(25, "Which ways through the node are allowed, and who is asked on them."),
+  Transport: step(28, "Protocol and destination port into one register."),
+  EgressGate: step(30, "Egress policies are enforced for local sources only."),
+  EgressAdmin: step(31, "Egress rules of the admin tier."),
+  EgressIsobar: step(32, "Egress rules of the isobar tier."),
+  EgressRule: step(33, "Egress rules of the networkpolicy tier."),
+  EgressPosture: step(34, "Isolated sources end here, open ones go on."),
+  EgressBaseline: step(35, "Egress rules of the baseline tier, then the domain's default."),
+  IngressGate: step(40, "Ingress policies are enforced for local destinations only."),
+  IngressAdmin: step(41, "Ingress rules of the admin tier."),
+  IngressIsobar: step(42, "Ingress rules of the isobar tier."),
+  IngressRule: step(43, "Ingress rules of the networkpolicy tier."),
+  IngressPosture: step(44, "Isolated destinations end here, open ones go on."),
+  IngressBaseline: step(45, "Ingress rules of the baseline tier, then the domain's default."),
+  Commit: step(50, "The connection becomes known, with the rules that admitted it."),
+  Output: step(60, "To the local port, the gateway, or with the domain's VNI to the tunnel."),
+  TunnelOutput: step(61, "To the node where the destination is."),
+  Endpoint: callee(100, "Function: address in a domain to identity and location."),
+  Region: callee(101, "Function: address to the most specific network that a policy names."),
+} as const satisfies Record<string, Table>;
+
+export type TableName = keyof typeof tables;
+
+export const tableNames = Object.keys(tables) as readonly TableName[];
+
+/** @returns the name of the table with that number, if there is one. */
+export function tableNamed(number: number): TableName | undefined {
+  return tableNames.find((name) => tables[name].number === number);
+}
