@@ -215,3 +215,10 @@ export type KnownFieldName = keyof typeof fields;
 export type UnknownFieldName = `oxm:${string}`;
 
 export type FieldName = KnownFieldName | UnknownFieldName;
+
+export function isKnownField(name: string): name is KnownFieldName {
+  return Object.hasOwn(fields, name);
+}
+
+/** Every name of the registry, in its order. */
+export const fieldNames: readonly KnownFieldName[] = Object.keys(fields).filter(isKnownField);

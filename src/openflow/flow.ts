@@ -100,6 +100,8 @@ export interface Flow {
   /** The apply-actions instruction. */
   readonly actions: readonly Action[];
   readonly gotoTable?: number;
+  /** Instructions other than those above, byte for byte: what others installed. */
+  readonly otherInstructions?: Uint8Array;
   readonly idleTimeoutSeconds?: number;
   readonly hardTimeoutSeconds?: number;
 }

@@ -1,11 +1,10 @@
 // Matches and field values as text: ovs-fields(7).
 import { formatAddress } from "../net/address.ts";
 import { formatMac } from "../net/mac.ts";
-import { type FieldFormat, type FieldName, type KnownFieldName, fields } from "./field.ts";
+import { type FieldFormat, type FieldName, fieldNames, fields, isKnownField } from "./field.ts";
 import type { Match, MatchField, Subfield } from "./flow.ts";
 import { formatPort } from "./port-number.ts";
 
-const fieldNames = Object.keys(fields);
 const order = new Map<string, number>(fieldNames.map((name, index) => [name, index]));
 
 /** Names from bit 0 upwards. */
@@ -24,10 +23,6 @@ const fragmentNames = new Map<string, string>([
   ["0/2", "not_later"],
   ["2/2", "later"],
 ]);
-
-function isKnown(name: FieldName): name is KnownFieldName {
-  return Object.hasOwn(fields, name);
-}
 
 function hex(value: bigint): string {
   return value === 0n ? "0" : `0x${value.toString(16)}`;
@@ -84,7 +79,7 @@ function formatMasked(value: bigint, mask: bigint, format: FieldFormat): string 
 
 /** `value`, or `value/mask` where the mask leaves bits out. */
 export function formatFieldValue(name: FieldName, value: bigint, mask: bigint | undefined): string {
-  if (!isKnown(name)) return hex(value) + (mask === undefined ? "" : `/${hex(mask)}`);
+  if (!isKnownField(name)) return hex(value) + (mask === undefined ? "" : `/${hex(mask)}`);
   const { format, bits } = fields[name];
   const allBits = (1n << BigInt(bits)) - 1n;
   if (format === "frag") {
@@ -99,7 +94,7 @@ export function formatFieldValue(name: FieldName, value: bigint, mask: bigint | 
 /** `reg1[0..15]`, `reg1[3]` or, for a whole field, `reg1[]`. */
 export function formatSubfield(subfield: Subfield): string {
   const { field, offset, bits } = subfield;
-  if (isKnown(field) && offset === 0 && bits === fields[field].bits) return `${field}[]`;
+  if (isKnownField(field) && offset === 0 && bits === fields[field].bits) return `${field}[]`;
   return bits === 1 ? `${field}[${offset}]` : `${field}[${offset}..${offset + bits - 1}]`;
 }
 

@@ -1,6 +1,8 @@
 // Reading of packed binary structures in network byte order.
 import { DecodeError } from "./errors.ts";
 
+const decoder = new TextDecoder();
+
 /**
  * A cursor over bytes that never reads past its end: what is missing is a `DecodeError` ("truncated") with the offset from
  * the start of the outermost reader. Byte strings are views of the input, not copies.
@@ -88,6 +90,18 @@ export class Reader {
   sub(size: number): Reader {
     const start = this.#advance(size);
     return new Reader(this.#bytes, this.#view, start, start + size);
+  }
+
+  /** A second cursor at the same place, to look ahead. */
+  fork(): Reader {
+    return new Reader(this.#bytes, this.#view, this.#offset, this.#end);
+  }
+
+  /** Text in a field of fixed size, which ends at the first zero byte. Wrong UTF-8 becomes U+FFFD. */
+  text(size: number): string {
+    const bytes = this.bytes(size);
+    const end = bytes.indexOf(0);
+    return decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
   }
 
   /** An error about what was read last or comes next. */

@@ -1,6 +1,7 @@
 // Writing of packed binary structures in network byte order.
 
 const initialSize = 256;
+const encoder = new TextEncoder();
 
 /** Appends to a buffer that grows as needed. Lengths known only later are patched in afterwards. */
 export class Writer {
@@ -59,6 +60,13 @@ export class Writer {
   bytes(value: Uint8Array): void {
     const at = this.#grow(value.length);
     this.#bytes.set(value, at);
+  }
+
+  /** Text in a field of fixed size with a zero byte at its end; what does not fit is cut off. */
+  text(value: string, size: number): void {
+    const at = this.#grow(size);
+    this.#bytes.fill(0, at, at + size);
+    encoder.encodeInto(value, this.#bytes.subarray(at, at + size - 1));
   }
 
   zeros(size: number): void {
