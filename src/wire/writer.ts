@@ -21,19 +21,23 @@ export class Writer {
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#grow(2), value);
+    const at = this.#grow(2);
+    this.#view.setUint16(at, value);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#grow(4), value);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value);
   }
 
   u64(value: bigint): void {
-    this.#view.setBigUint64(this.#grow(8), value);
+    const at = this.#grow(8);
+    this.#view.setBigUint64(at, value);
   }
 
   /** The low `size` bytes of an unsigned number. */
@@ -94,6 +98,7 @@ export class Writer {
     this.#size = 0;
   }
 
+  /** Makes room and returns where it begins. Replaces the view, so the view must not be looked up before. */
   #grow(size: number): number {
     const at = this.#size;
     const needed = at + size;
