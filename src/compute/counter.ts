@@ -1,0 +1,31 @@
+/** How often each key is in use. A key that is no longer in use leaves nothing behind. */
+export class Counter<Key> {
+  readonly #counts = new Map<Key, number>();
+
+  get size(): number {
+    return this.#counts.size;
+  }
+
+  has(key: Key): boolean {
+    return this.#counts.has(key);
+  }
+
+  keys(): MapIterator<Key> {
+    return this.#counts.keys();
+  }
+
+  /** Whether this was the first use. */
+  add(key: Key): boolean {
+    const count = this.#counts.get(key) ?? 0;
+    this.#counts.set(key, count + 1);
+    return count === 0;
+  }
+
+  /** Whether this was the last use. The key must be in use. */
+  remove(key: Key): boolean {
+    const count = this.#counts.get(key) ?? 0;
+    if (count > 1) this.#counts.set(key, count - 1);
+    else this.#counts.delete(key);
+    return count === 1;
+  }
+}

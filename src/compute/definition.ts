@@ -1,0 +1,85 @@
+// What a group is, apart from what it holds at the moment: equal definitions have equal ids.
+import type { EndpointSelector, LabelSelector, SelectorRequirement } from "../model/policy.ts";
+import { requirementsOf } from "../model/selector.ts";
+import { formatPrefix, tryParsePrefix } from "../net/address.ts";
+import type { NetworkBlock } from "../southbound/resources.ts";
+import { byCodeUnits, word } from "./words.ts";
+
+/** Identities by selector. */
+export interface EndpointsDefinition {
+  readonly kind: "endpoints";
+  readonly id: string;
+  readonly selector: EndpointSelector;
+}
+
+/** Addresses by network. */
+export interface NetworksDefinition {
+  readonly kind: "networks";
+  readonly id: string;
+  readonly networks: readonly NetworkBlock[];
+}
+
+export type GroupDefinition = EndpointsDefinition | NetworksDefinition;
+
+function requirementText({ key, operator, values }: SelectorRequirement): string {
+  const set = () => [...new Set(values)].map(word).toSorted(byCodeUnits).join(",");
+  switch (operator) {
+    case "In":
+      return values.length === 1 ? `${word(key)}=${set()}` : `${word(key)} in (${set()})`;
+    case "NotIn":
+      return `${word(key)} notin (${set()})`;
+    case "Exists":
+      return word(key);
+    case "DoesNotExist":
+      return `!${word(key)}`;
+  }
+}
+
+/** Requirements in canonical order, e.g. `!legacy,app=web,tier in (a,b)`; `*` matches everything. */
+export function selectorText(selector: LabelSelector): string {
+  const texts = new Set(requirementsOf(selector).map(requirementText));
+  return texts.size === 0 ? "*" : [...texts].toSorted(byCodeUnits).join(",");
+}
+
+/** `shop app=web`, or `{team=a} app=web` where zones are selected by their labels. */
+export function defineEndpoints(selector: EndpointSelector): EndpointsDefinition {
+  const { zones, endpoints } = selector;
+  const zoneText = zones.kind === "name" ? word(zones.name) : `{${selectorText(zones.selector)}}`;
+  return { kind: "endpoints", id: `${zoneText} ${selectorText(endpoints)}`, selector };
+}
+
+/** Canonical text of a prefix; `undefined` where it is none. */
+function canonicalCidr(cidr: string): string | undefined {
+  const prefix = tryParsePrefix(cidr);
+  return prefix === undefined ? undefined : formatPrefix(prefix);
+}
+
+/** A network that cannot be read, in whole or in part, matches nothing: `undefined`. */
+export function canonicalNetwork({ cidr, except }: NetworkBlock): NetworkBlock | undefined {
+  const block = canonicalCidr(cidr);
+  const holes = except.map(canonicalCidr).filter((hole) => hole !== undefined);
+  if (block === undefined || holes.length < except.length) return undefined;
+  return { cidr: block, except: [...new Set(holes)].toSorted(byCodeUnits) };
+}
+
+function networkText({ cidr, except }: NetworkBlock): string {
+  return [cidr, ...except.map((hole) => `!${hole}`)].join("");
+}
+
+/** `(10.0.0.0/8!10.1.0.0/16,192.0.2.0/24)`; `undefined` where no network can be read. */
+export function defineNetworks(blocks: readonly NetworkBlock[]): NetworksDefinition | undefined {
+  const byText = new Map<string, NetworkBlock>();
+  for (const block of blocks) {
+    const network = canonicalNetwork(block);
+    if (network !== undefined) byText.set(networkText(network), network);
+  }
+  if (byText.size === 0) return undefined;
+  const sorted = [...byText].toSorted(([a], [b]) => byCodeUnits(a, b));
+  const id = `(${sorted.map(([text]) => text).join(",")})`;
+  return { kind: "networks", id, networks: sorted.map(([, network]) => network) };
+}
+
+export const everyEndpoint = defineEndpoints({
+  zones: { kind: "labels", selector: { matchLabels: {}, matchExpressions: [] } },
+  endpoints: { matchLabels: {}, matchExpressions: [] },
+});

@@ -1,0 +1,249 @@
+import type { LabelSelector } from "../model/policy.ts";
+import { matchesSelector } from "../model/selector.ts";
+import type { CompiledPolicy, Split } from "./compile.ts";
+import { Counter } from "./counter.ts";
+import type { GroupDefinition } from "./definition.ts";
+import type { IdentityChanges } from "./identities.ts";
+import { Group, type Identity } from "./membership.ts";
+import type { Inputs } from "./inputs.ts";
+import { Multimap } from "./multimap.ts";
+import { Scopes, type SelectorGroup } from "./scopes.ts";
+import { anchorsOf, tokensOf } from "./token-index.ts";
+import { word } from "./words.ts";
+
+/** An identity that joined or left a group. */
+export interface MembershipChange {
+  readonly group: Group;
+  readonly identity: Identity;
+}
+
+export interface GroupChanges {
+  readonly joined: readonly MembershipChange[];
+  readonly left: readonly MembershipChange[];
+  /** Groups with other members than before. */
+  readonly changed: ReadonlySet<Group>;
+  /** Groups with other parts than before. */
+  readonly repartitioned: ReadonlySet<Group>;
+}
+
+/**
+ * Holds every group that a policy names, once, with its members. Takes policies, zones and identities; gives who joined
+ * and left which group. Each distinct selector is tried on each distinct identity at most once, and only where they
+ * share a token. It knows nothing of rules or nodes.
+ */
+export class Groups {
+  readonly #inputs: Inputs;
+  readonly #groups = new Map<string, Group>();
+  readonly #users = new Counter<string>();
+  readonly #splitUsers = new Counter<string>();
+  readonly #scopes = new Scopes();
+  readonly #identitiesByZone = new Multimap<string, Identity>();
+  readonly #identitiesByToken = new Multimap<string, Identity>();
+  #joined: MembershipChange[] = [];
+  #left: MembershipChange[] = [];
+  #changed = new Set<Group>();
+  #repartitioned = new Set<Group>();
+
+  constructor(inputs: Inputs) {
+    this.#inputs = inputs;
+  }
+
+  get size(): number {
+    return (
+      this.#groups.size +
+      this.#users.size +
+      this.#splitUsers.size +
+      this.#scopes.size +
+      this.#identitiesByZone.size +
+      this.#identitiesByToken.size
+    );
+  }
+
+  /** The group of a definition that some policy names. */
+  get(id: string): Group | undefined {
+    return this.#groups.get(id);
+  }
+
+  /**
+   * Groups that stay in use keep their members: policies that came are counted before those that went. Who vanished
+   * leaves first and who appeared joins last, so each meets only groups and zones as they are now.
+   */
+  update(
+    came: readonly CompiledPolicy[],
+    went: readonly CompiledPolicy[],
+    zones: Iterable<string>,
+    identities: IdentityChanges,
+  ): GroupChanges {
+    for (const identity of identities.vanished) this.#forget(identity);
+    for (const zone of zones) this.#rescope(zone);
+    for (const { groups, splits } of came) {
+      for (const definition of groups) this.#use(definition);
+      for (const split of splits) this.#useSplit(split);
+    }
+    for (const { groups, splits } of went) {
+      for (const split of splits) this.#dropSplit(split);
+      for (const definition of groups) this.#drop(definition);
+    }
+    for (const identity of identities.appeared) this.#learn(identity);
+    return this.#takeChanges();
+  }
+
+  #learn(identity: Identity): void {
+    const { zone, labels } = identity.definition;
+    const tokens = tokensOf(labels);
+    this.#identitiesByZone.add(zone, identity);
+    for (const token of tokens) this.#identitiesByToken.add(token, identity);
+    for (const scope of this.#scopes.of(zone)) {
+      for (const group of scope.selecting(identity, tokens)) this.#join(group, identity);
+    }
+  }
+
+  #forget(identity: Identity): void {
+    const { zone, labels } = identity.definition;
+    for (const group of identity.groups) this.#leave(group, identity);
+    this.#identitiesByZone.delete(zone, identity);
+    for (const token of tokensOf(labels)) this.#identitiesByToken.delete(token, identity);
+  }
+
+  #rescope(zone: string): void {
+    for (const { scope, selected } of this.#scopes.setZone(
+      zone,
+      this.#inputs.zones.get(zone)?.labels,
+    )) {
+      for (const identity of this.#identitiesByZone.get(zone)) {
+        for (const group of scope.selecting(identity, tokensOf(identity.definition.labels))) {
+          if (selected) this.#join(group, identity);
+          else this.#leave(group, identity);
+        }
+      }
+    }
+  }
+
+  #use(definition: GroupDefinition): void {
+    if (!this.#users.add(definition.id)) return;
+    const group = new Group(definition.id, definition);
+    this.#groups.set(group.id, group);
+    if (selectsEndpoints(group)) this.#fill(group);
+  }
+
+  #fill(group: SelectorGroup): void {
+    const { zones } = this.#scopes.add(group);
+    const { endpoints } = group.selector;
+    for (const identity of this.#candidates(endpoints, zones)) {
+      const { zone, labels } = identity.definition;
+      if (zones.has(zone) && matchesSelector(endpoints, labels)) this.#join(group, identity);
+    }
+  }
+
+  /** Identities among which are all that the selector matches in the zones: the shorter of two lists. */
+  *#candidates(
+    selector: LabelSelector,
+    zones: ReadonlySet<string>,
+  ): Generator<Identity, void, undefined> {
+    const sets = anchorsOf(selector).map((token) => this.#identitiesByToken.get(token));
+    const length = sets.reduce((sum, set) => sum + set.size, 0);
+    const inZones: ReadonlySet<Identity>[] = [];
+    let lengthInZones = 0;
+    for (const zone of zones) {
+      const set = this.#identitiesByZone.get(zone);
+      lengthInZones += set.size;
+      // Counting the zones must itself stay cheaper than the other list.
+      if (lengthInZones + inZones.length > length) break;
+      inZones.push(set);
+    }
+    for (const set of inZones.length === zones.size ? inZones : sets) yield* set;
+  }
+
+  #drop(definition: GroupDefinition): void {
+    if (!this.#users.remove(definition.id)) return;
+    const group = this.#groups.get(definition.id);
+    if (group === undefined) return;
+    this.#groups.delete(group.id);
+    if (selectsEndpoints(group)) this.#scopes.delete(group);
+    for (const identity of group.identities) this.#leave(group, identity);
+  }
+
+  #useSplit({ group: { id }, attribute }: Split): void {
+    if (!this.#splitUsers.add(splitId(id, attribute))) return;
+    const group = this.#groups.get(id);
+    if (group === undefined) return;
+    group.parts.set(attribute, new Map());
+    for (const identity of group.identities) this.#joinParts(group, attribute, identity);
+  }
+
+  #dropSplit({ group: { id }, attribute }: Split): void {
+    if (!this.#splitUsers.remove(splitId(id, attribute))) return;
+    const group = this.#groups.get(id);
+    for (const part of group?.parts.get(attribute)?.values() ?? []) {
+      for (const identity of part.identities) this.#leave(part, identity);
+    }
+    group?.parts.delete(attribute);
+  }
+
+  #join(group: Group, identity: Identity): void {
+    group.identities.add(identity);
+    group.forgetEncoded();
+    identity.groups.add(group);
+    this.#changed.add(group);
+    this.#joined.push({ group, identity });
+    for (const attribute of group.parts.keys()) this.#joinParts(group, attribute, identity);
+  }
+
+  #joinParts(group: Group, attribute: string, identity: Identity): void {
+    for (const { attribute: own, port } of identity.definition.ports) {
+      if (own !== attribute) continue;
+      const parts = group.parts.get(attribute);
+      let part = parts?.get(port);
+      if (part === undefined) {
+        part = new Group(`${splitId(group.id, attribute)}=${port}`);
+        parts?.set(port, part);
+        this.#repartitioned.add(group);
+      }
+      this.#join(part, identity);
+    }
+  }
+
+  #leave(group: Group, identity: Identity): void {
+    group.identities.delete(identity);
+    group.forgetEncoded();
+    identity.groups.delete(group);
+    this.#changed.add(group);
+    this.#left.push({ group, identity });
+    for (const [attribute, parts] of group.parts) {
+      for (const { attribute: own, port } of identity.definition.ports) {
+        const part = own === attribute ? parts.get(port) : undefined;
+        if (part === undefined) continue;
+        this.#leave(part, identity);
+        if (part.identities.size === 0) this.#repartitioned.add(group);
+      }
+    }
+  }
+
+  #takeChanges(): GroupChanges {
+    // Only now, so that a part that empties and fills again stays the same part.
+    for (const { parts } of this.#repartitioned) {
+      for (const byPort of parts.values()) {
+        for (const [port, part] of byPort) if (part.identities.size === 0) byPort.delete(port);
+      }
+    }
+    const changes = {
+      joined: this.#joined,
+      left: this.#left,
+      changed: this.#changed,
+      repartitioned: this.#repartitioned,
+    };
+    this.#joined = [];
+    this.#left = [];
+    this.#changed = new Set();
+    this.#repartitioned = new Set();
+    return changes;
+  }
+}
+
+function selectsEndpoints(group: Group): group is SelectorGroup {
+  return group.selector !== undefined;
+}
+
+function splitId(group: string, attribute: string): string {
+  return `${group} :${word(attribute)}`;
+}

@@ -1,0 +1,104 @@
+// Which labels and named ports decide something, and where: only these tell identities apart.
+import type { Endpoint } from "../model/endpoint.ts";
+import { Counter } from "./counter.ts";
+
+/**
+ * Label keys that are always relevant: the usual ones of low cardinality. Because of them a new policy with usual
+ * selectors changes no identity, and so tells nothing to nodes without a subject of it.
+ */
+export const alwaysRelevantKeys: ReadonlySet<string> = new Set([
+  "app",
+  "app.kubernetes.io/component",
+  "app.kubernetes.io/instance",
+  "app.kubernetes.io/name",
+  "component",
+  "k8s-app",
+  "role",
+  "tier",
+]);
+
+/** A policy looks at this label key, or at this named port (`TCP/http`). */
+export interface Use {
+  readonly kind: "label" | "port";
+  readonly name: string;
+  /** The zone in which it looks; `undefined` for all zones. */
+  readonly zone: string | undefined;
+}
+
+/** What became relevant or irrelevant in one zone, or in all. */
+export interface RelevanceChange {
+  readonly labels: Set<string>;
+  readonly ports: Set<string>;
+}
+
+export type RelevanceChanges = ReadonlyMap<string | undefined, RelevanceChange>;
+
+type Scoped = Map<string | undefined, Counter<string>>;
+
+export function portAttribute(protocol: string, name: string): string {
+  return `${protocol}/${name}`;
+}
+
+/** Counts uses by zone. */
+export class Relevance {
+  readonly #labels: Scoped = new Map();
+  readonly #ports: Scoped = new Map();
+
+  /** Zones with counters; 0 when nothing is in use. */
+  get size(): number {
+    return this.#labels.size + this.#ports.size;
+  }
+
+  /** Additions are counted first, so that what is given back and taken again is no change. */
+  update(added: Iterable<Use>, removed: Iterable<Use>): RelevanceChanges {
+    const changes = new Map<string | undefined, RelevanceChange>();
+    const note = ({ kind, name, zone }: Use) => {
+      if (kind === "label" && alwaysRelevantKeys.has(name)) return;
+      const change = changes.get(zone) ?? { labels: new Set(), ports: new Set() };
+      changes.set(zone, change);
+      (kind === "label" ? change.labels : change.ports).add(name);
+    };
+    for (const use of added) {
+      const scoped = this.#scopedOf(use);
+      let counter = scoped.get(use.zone);
+      if (counter === undefined) scoped.set(use.zone, (counter = new Counter()));
+      if (counter.add(use.name)) note(use);
+    }
+    for (const use of removed) {
+      const scoped = this.#scopedOf(use);
+      const counter = scoped.get(use.zone);
+      if (counter?.remove(use.name) === true) note(use);
+      if (counter?.size === 0) scoped.delete(use.zone);
+    }
+    return changes;
+  }
+
+  hasLabel(zone: string, key: string): boolean {
+    return (
+      alwaysRelevantKeys.has(key) ||
+      this.#labels.get(undefined)?.has(key) === true ||
+      this.#labels.get(zone)?.has(key) === true
+    );
+  }
+
+  hasPort(zone: string, attribute: string): boolean {
+    return (
+      this.#ports.get(undefined)?.has(attribute) === true ||
+      this.#ports.get(zone)?.has(attribute) === true
+    );
+  }
+
+  #scopedOf(use: Use): Scoped {
+    return use.kind === "label" ? this.#labels : this.#ports;
+  }
+}
+
+/** Whether the endpoint has a label or a named port that the change is about. */
+export function isTouched(endpoint: Endpoint, change: RelevanceChange): boolean {
+  for (const key of Object.keys(endpoint.labels)) {
+    if (change.labels.has(key)) return true;
+  }
+  return endpoint.namedPorts.some(({ protocol, name }) =>
+    change.ports.has(portAttribute(protocol, name)),
+  );
+}

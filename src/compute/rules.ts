@@ -1,0 +1,188 @@
+import { EncodedResource } from "../southbound/encoded.ts";
+import type { PortMatch, RuleResource } from "../southbound/resources.ts";
+import type { CompiledPolicy, CompiledRule, NamedService } from "./compile.ts";
+import { everyEndpoint } from "./definition.ts";
+import type { Group } from "./membership.ts";
+import type { GroupChanges, Groups } from "./groups.ts";
+import { Multimap } from "./multimap.ts";
+import { word } from "./words.ts";
+
+/** A rule resource with the groups it is about. */
+export interface GraphRule {
+  readonly encoded: EncodedResource;
+  /** Whoever is in it has the rule enforced. */
+  readonly subject: Group;
+  readonly peers: readonly Group[];
+}
+
+export interface RuleChanges {
+  readonly added: readonly GraphRule[];
+  /** A rule that became another under the same id and subject is in `added` and here. */
+  readonly removed: readonly GraphRule[];
+}
+
+/** What varies between the resources of one rule. */
+interface Variant {
+  readonly suffix: string;
+  readonly subject: Group;
+  readonly peers: readonly Group[] | "any";
+  readonly ports: readonly PortMatch[] | "any";
+}
+
+/**
+ * Turns policies into rule resources. A rule whose services are named becomes one resource for each number that a
+ * destination gives the name; these follow the parts of the groups. It knows nothing of identities or nodes.
+ */
+export class Rules {
+  readonly #groups: Groups;
+  readonly #policies = new Map<string, CompiledPolicy>();
+  readonly #rules = new Map<string, ReadonlyMap<string, GraphRule>>();
+  /** Policies by the split group that they name. */
+  readonly #splitting = new Multimap<string, string>();
+
+  constructor(groups: Groups) {
+    this.#groups = groups;
+  }
+
+  get size(): number {
+    return this.#policies.size + this.#rules.size + this.#splitting.size;
+  }
+
+  /** The resources of a policy at the moment. */
+  of(policy: string): Iterable<GraphRule> {
+    return this.#rules.get(policy)?.values() ?? [];
+  }
+
+  /** `changes` gives the policies that were set; `undefined` for those that are gone. */
+  update(
+    changes: ReadonlyMap<string, CompiledPolicy | undefined>,
+    groups: GroupChanges,
+  ): RuleChanges {
+    const dirty = new Set(changes.keys());
+    for (const { id } of groups.repartitioned) {
+      for (const policy of this.#splitting.get(id)) dirty.add(policy);
+    }
+    for (const [id, compiled] of changes) this.#setPolicy(id, compiled);
+    const added: GraphRule[] = [];
+    const removed: GraphRule[] = [];
+    for (const id of dirty) {
+      const before = this.#rules.get(id) ?? noRules;
+      const after = this.#expand(this.#policies.get(id), before);
+      if (after.size === 0) this.#rules.delete(id);
+      else this.#rules.set(id, after);
+      for (const [text, rule] of before) if (!after.has(text)) removed.push(rule);
+      for (const [text, rule] of after) if (!before.has(text)) added.push(rule);
+    }
+    return { added, removed };
+  }
+
+  #setPolicy(id: string, compiled: CompiledPolicy | undefined): void {
+    for (const { group } of this.#policies.get(id)?.splits ?? []) {
+      this.#splitting.delete(group.id, id);
+    }
+    if (compiled === undefined) {
+      this.#policies.delete(id);
+      return;
+    }
+    this.#policies.set(id, compiled);
+    for (const { group } of compiled.splits) this.#splitting.add(group.id, id);
+  }
+
+  /** By the text of the resource. A rule that is as it was stays the same object. */
+  #expand(
+    compiled: CompiledPolicy | undefined,
+    before: ReadonlyMap<string, GraphRule>,
+  ): ReadonlyMap<string, GraphRule> {
+    const rules = new Map<string, GraphRule>();
+    if (compiled === undefined) return rules;
+    const subject = this.#group(compiled.subject.id);
+    for (const rule of compiled.rules) {
+      for (const variant of this.#variants(rule, subject)) {
+        const encoded = new EncodedResource(renderRule(compiled, rule, variant));
+        const peers = variant.peers === "any" ? [] : variant.peers;
+        const { text } = encoded;
+        rules.set(text, before.get(text) ?? { encoded, subject: variant.subject, peers });
+      }
+    }
+    return rules;
+  }
+
+  /** What matches nothing for want of peers or ports is left out. */
+  *#variants(rule: CompiledRule, subject: Group): Generator<Variant, void, undefined> {
+    const peers = this.#peersOf(rule);
+    if (peers.length === 0) return;
+    if (rule.ports === "any" || rule.ports.length > 0) {
+      yield { suffix: "", subject, peers, ports: rule.ports };
+    }
+    for (const service of rule.named) {
+      yield* rule.direction === "ingress"
+        ? namedIngress(service, subject, peers)
+        : this.#namedEgress(service, subject, rule);
+    }
+  }
+
+  *#namedEgress(
+    { protocol, attribute }: NamedService,
+    subject: Group,
+    rule: CompiledRule,
+  ): Generator<Variant, void, undefined> {
+    const definitions = rule.peers === "any" ? [everyEndpoint] : rule.peers.endpoints;
+    const byPort = new Map<number, Group[]>();
+    for (const { id } of definitions) {
+      for (const [port, part] of this.#group(id).parts.get(attribute) ?? []) {
+        const peers = byPort.get(port);
+        if (peers === undefined) byPort.set(port, [part]);
+        else peers.push(part);
+      }
+    }
+    for (const [port, peers] of byPort) {
+      const suffix = ` :${word(attribute)}=${port}`;
+      yield { suffix, subject, peers, ports: [{ protocol, from: port, to: port }] };
+    }
+  }
+
+  #peersOf({ peers }: CompiledRule): readonly Group[] | "any" {
+    if (peers === "any") return "any";
+    const groups = peers.endpoints.map(({ id }) => this.#group(id));
+    return peers.networks === undefined ? groups : [...groups, this.#group(peers.networks.id)];
+  }
+
+  #group(id: string): Group {
+    const group = this.#groups.get(id);
+    if (group === undefined) throw new Error(`no group ${id}, though a policy names it`);
+    return group;
+  }
+}
+
+const noRules: ReadonlyMap<string, GraphRule> = new Map();
+
+function* namedIngress(
+  { protocol, attribute }: NamedService,
+  subject: Group,
+  peers: readonly Group[] | "any",
+): Generator<Variant, void, undefined> {
+  for (const [port, part] of subject.parts.get(attribute) ?? []) {
+    yield { suffix: "", subject: part, peers, ports: [{ protocol, from: port, to: port }] };
+  }
+}
+
+function renderRule(
+  { policy }: CompiledPolicy,
+  { direction, rule }: CompiledRule,
+  { suffix, subject, peers, ports }: Variant,
+): RuleResource {
+  return {
+    kind: "rule",
+    // The subject is part of the id: a rule that gets another subject is another rule, on other nodes.
+    id: `${word(policy.id)} ${direction} ${rule.index} ${subject.id}${suffix}`,
+    direction,
+    tier: policy.tier,
+    priority: policy.priority,
+    action: rule.action,
+    subjects: [subject.id],
+    peers: peers === "any" ? "any" : peers.map((group) => group.id),
+    ports,
+    policy: policy.id,
+    ruleIndex: rule.index,
+  };
+}
