@@ -1,0 +1,133 @@
+// The command tree. Each command's work is loaded when it is called, so that --help and completion stay quick.
+import { readFileSync } from "node:fs";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { defaultLabName } from "../lab/paths.ts";
+import { outputOption } from "./output.ts";
+
+function parseCount(text: string): number {
+  if (!/^[1-9]\d?$/.test(text)) throw new InvalidArgumentError("expected a number from 1 to 99");
+  return Number(text);
+}
+
+function parseFamily(text: string): 4 | 6 {
+  if (text !== "4" && text !== "6") throw new InvalidArgumentError("expected 4 or 6");
+  return text === "4" ? 4 : 6;
+}
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value];
+}
+
+function labOption(): Option {
+  return new Option("-l, --lab <name>", "which lab").default(defaultLabName).env("ISOBAR_LAB");
+}
+
+function filesOption(): Option {
+  return new Option("-f, --filename <path>", "manifest or folder of manifests to apply; repeatable")
+    .argParser(collect)
+    .default([], "none");
+}
+
+function addLabUpAndDown(lab: Command): void {
+  lab
+    .command("up")
+    .description("bring up a lab, or add to one that is up")
+    .addOption(labOption())
+    .addOption(filesOption())
+    .option("-n, --nodes <count>", "nodes of a new lab", parseCount, 3)
+    .action(async (options) => (await import("./lab-up.ts")).labUp(options));
+  lab
+    .command("down")
+    .description("tear a lab down, also one that has crashed")
+    .addOption(labOption())
+    .action(async (options) => (await import("./lab-down.ts")).labDown(options));
+}
+
+function addLab(program: Command): void {
+  const lab = program.command("lab").description("several nodes and their pods on this machine");
+  addLabUpAndDown(lab);
+  lab
+    .command("status")
+    .description("show nodes, pods, external hosts and processes")
+    .addOption(labOption())
+    .addOption(outputOption())
+    .action(async (options) => (await import("./lab-status.ts")).labStatus(options));
+  lab
+    .command("kubeconfig")
+    .description(
+      "print the path of the kubeconfig: KUBECONFIG=$(isobar lab kubeconfig) kubectl get pods",
+    )
+    .addOption(labOption())
+    .action(async (options) => (await import("./lab-status.ts")).labKubeconfig(options));
+  lab
+    .command("exec")
+    .description("run a command in a pod's or an external host's network namespace")
+    .addOption(labOption())
+    .argument("<pod>", "NAMESPACE/POD, or the name of an external host")
+    .argument("<command...>", "the command and its arguments, after --")
+    .action(async (pod, command, options) =>
+      (await import("./lab-exec.ts")).labExec(pod, command, options),
+    );
+  lab
+    .command("probe")
+    .description("open real connections and say which got through")
+    .addOption(labOption())
+    .option("--from <pod>", "NAMESPACE/POD, NAMESPACE or external host; repeatable", collect, [])
+    .option("--to <pod>", "as --from, or an address; repeatable", collect, [])
+    .option("--port <port>", "such as tcp/80; repeatable; declared ports when absent", collect, [])
+    .option("--family <4|6>", "IPv4 or IPv6", parseFamily, 4)
+    .addOption(outputOption())
+    .action(async (options) => (await import("./lab-probe.ts")).labProbe(options));
+}
+
+/** The version in package.json. */
+export function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const parsed: unknown = JSON.parse(text);
+  const found = typeof parsed === "object" && parsed !== null && "version" in parsed;
+  return found ? String(parsed.version) : "unknown";
+}
+
+export function createProgram(): Command {
+  const program = new Command("isobar")
+    .description("Policy-based networking for pods, virtual machines and servers, on Open vSwitch.")
+    .version(version())
+    .showHelpAfterError("(isobar --help shows what there is)")
+    .configureHelp({ showGlobalOptions: true });
+  program
+    .command("demo")
+    .description("bring up the shop on three nodes and check every verdict with real connections")
+    .addOption(labOption())
+    .option("--once", "tear everything down at the end", false)
+    .action(async (options) => (await import("./demo.ts")).demo(options));
+  addLab(program);
+  program
+    .command("explain")
+    .description("say which policy and rule decide whether a connection opens, and what is missing")
+    .argument("<source>", "NAMESPACE/POD or an address")
+    .argument("<destination>", "NAMESPACE/POD or an address")
+    .argument("<port>", "such as tcp/80, udp/53 or icmp")
+    .addOption(labOption())
+    .option("--kubeconfig <file>", "ask this API server instead of the lab's")
+    .addOption(outputOption())
+    .action(async (source, destination, port, options) =>
+      (await import("./explain.ts")).explain({ source, destination, port, ...options }),
+    );
+  program
+    .command("test")
+    .description("run all tests, or the stages named: unit, ovs, lab")
+    .argument("[stage...]")
+    .action(async (stages) => (await import("./run-tool.ts")).runTool("tools/test.ts", stages));
+  program
+    .command("bench")
+    .description("run the benchmarks, or those named; --quick for a short run")
+    .argument("[name...]")
+    .option("--quick", "smaller sizes and fewer rounds", false)
+    .action(async (names, { quick }) =>
+      (await import("./run-tool.ts")).runTool("bench/main.ts", [
+        ...names,
+        ...(quick ? ["--quick"] : []),
+      ]),
+    );
+  return program;
+}

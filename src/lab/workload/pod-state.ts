@@ -1,0 +1,23 @@
+import type { Pod } from "../../kinds/pod.ts";
+
+/** Whether the pod has ended for good. */
+export function isDone(pod: Pod): boolean {
+  return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+}
+
+export function isTerminating(pod: Pod): boolean {
+  return pod.metadata.deletionTimestamp !== undefined;
+}
+
+export function isReady(pod: Pod): boolean {
+  return (
+    !isTerminating(pod) &&
+    (pod.status?.conditions ?? []).some(({ type, status }) => type === "Ready" && status === "True")
+  );
+}
+
+export function isControlledBy(pod: Pod, uid: string): boolean {
+  return (pod.metadata.ownerReferences ?? []).some(
+    (owner) => owner.controller === true && owner.uid === uid,
+  );
+}
