@@ -222,3 +222,10 @@ export function isKnownField(name: string): name is KnownFieldName {
 
 /** Every name of the registry, in its order. */
 export const fieldNames: readonly KnownFieldName[] = Object.keys(fields).filter(isKnownField);
+
+const ranks = new Map<string, number>(fieldNames.map((name, index) => [name, index]));
+
+/** Position in the registry; unknown fields come after all others. */
+export function fieldRank(name: FieldName): number {
+  return ranks.get(name) ?? ranks.size;
+}

@@ -4,11 +4,10 @@ import { Writer } from "../wire/writer.ts";
 import { type FieldName, fieldNames } from "./field.ts";
 import type { Flow, Match, MatchField } from "./flow.ts";
 import { encodeInstructions } from "./instruction.ts";
-import { encodeOxm } from "./oxm.ts";
+import { encodeOxmList } from "./match.ts";
 
 const registerBits = 32n;
 const registerMask = (1n << registerBits) - 1n;
-const ranks = new Map<FieldName, number>(fieldNames.map((name, index) => [name, index]));
 
 /** The registers that overlap a wide one, its most significant part first. */
 const registersOf = new Map<FieldName, readonly FieldName[]>(
@@ -28,10 +27,6 @@ function isRegisterIn(name: FieldName, from: number, to: number): boolean {
   return found !== null && Number(found[1]) >= from && Number(found[1]) < to;
 }
 
-function rank(name: FieldName): number {
-  return ranks.get(name) ?? ranks.size;
-}
-
 function splitRegister(entry: MatchField, registers: readonly FieldName[]): MatchField[] {
   return registers.map((field, index) => {
     const shift = registerBits * BigInt(registers.length - 1 - index);
@@ -46,29 +41,14 @@ function isVoid(entry: MatchField): boolean {
   return entry.mask === 0n || (entry.field === "packet_type" && entry.value === 0n);
 }
 
-function compareEntries(a: MatchField, b: MatchField): number {
-  return rank(a.field) - rank(b.field) || (a.field < b.field ? -1 : 1);
-}
-
-function isCanonical(match: Match): boolean {
-  let last = -1;
-  for (const entry of match) {
-    const next = rank(entry.field);
-    if (next <= last || registersOf.has(entry.field) || isVoid(entry)) return false;
-    last = next;
-  }
-  return true;
-}
-
 function canonicalMatch(match: Match): Match {
-  if (isCanonical(match)) return match;
+  if (!match.some((entry) => registersOf.has(entry.field) || isVoid(entry))) return match;
   return match
     .flatMap((entry) => {
       const registers = registersOf.get(entry.field);
       return registers === undefined ? [entry] : splitRegister(entry, registers);
     })
-    .filter((entry) => !isVoid(entry))
-    .toSorted(compareEntries);
+    .filter((entry) => !isVoid(entry));
 }
 
 /** A string with one character for each byte. */
@@ -89,7 +69,7 @@ export function flowKey(flow: Pick<Flow, "table" | "priority" | "match">): strin
   scratch.clear();
   scratch.u8(flow.table);
   scratch.u16(flow.priority);
-  for (const entry of canonicalMatch(flow.match)) encodeOxm(scratch, entry);
+  encodeOxmList(scratch, canonicalMatch(flow.match));
   return textOf(scratch.view());
 }
 

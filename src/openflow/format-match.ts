@@ -1,11 +1,10 @@
 // Matches and field values as text: ovs-fields(7).
 import { formatAddress } from "../net/address.ts";
 import { formatMac } from "../net/mac.ts";
-import { type FieldFormat, type FieldName, fieldNames, fields, isKnownField } from "./field.ts";
-import type { Match, MatchField, Subfield } from "./flow.ts";
+import { type FieldFormat, type FieldName, fields, isKnownField } from "./field.ts";
+import type { Match, Subfield } from "./flow.ts";
+import { sortMatch } from "./match.ts";
 import { formatPort } from "./port-number.ts";
-
-const order = new Map<string, number>(fieldNames.map((name, index) => [name, index]));
 
 /** Names from bit 0 upwards. */
 const flagNames = {
@@ -98,14 +97,9 @@ export function formatSubfield(subfield: Subfield): string {
   return bits === 1 ? `${field}[${offset}]` : `${field}[${offset}..${offset + bits - 1}]`;
 }
 
-function rank(field: MatchField): number {
-  return order.get(field.field) ?? order.size;
-}
-
 /** Fields in the registry's order, so that each follows its prerequisites; the empty text matches everything. */
 export function formatMatch(match: Match): string {
-  return [...match]
-    .toSorted((a, b) => rank(a) - rank(b))
+  return sortMatch(match)
     .map(({ field, value, mask }) => `${field}=${formatFieldValue(field, value, mask)}`)
     .join(",");
 }

@@ -1,14 +1,31 @@
 // ofp_match: OpenFlow Switch Specification 1.5.1, section 7.2.3.1.
 import type { Reader } from "../wire/reader.ts";
 import type { Writer } from "../wire/writer.ts";
+import { fieldRank } from "./field.ts";
 import type { Match, MatchField } from "./flow.ts";
 import { decodeOxm, encodeOxm } from "./oxm.ts";
 
 const oxmMatchType = 1;
 
+function isSorted(match: Match): boolean {
+  let last = -1;
+  for (const { field } of match) {
+    const rank = fieldRank(field);
+    if (rank < last) return false;
+    last = rank;
+  }
+  return true;
+}
+
+/** In the registry's order, so that each field follows its prerequisites. */
+export function sortMatch(match: Match): Match {
+  if (isSorted(match)) return match;
+  return match.toSorted((a, b) => fieldRank(a.field) - fieldRank(b.field));
+}
+
 /** OXM entries one after the other, without a header around them. */
 export function encodeOxmList(writer: Writer, match: Match): void {
-  for (const entry of match) encodeOxm(writer, entry);
+  for (const entry of sortMatch(match)) encodeOxm(writer, entry);
 }
 
 /** Reads to the reader's end. @throws {DecodeError} */
