@@ -1,0 +1,51 @@
+import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
+import type { Policy } from "../model/policy.ts";
+import { translateDomain } from "./domain.ts";
+import { fieldAt, fieldOf, type Problem, stringOf } from "./json.ts";
+import { translateNamespace } from "./namespace.ts";
+import { translateNetworkPolicy } from "./network-policy.ts";
+import { translateNode } from "./node.ts";
+import { translatePod } from "./pod.ts";
+
+/** The model of a set of objects: what a policy model is built from. */
+export interface Cluster {
+  readonly zones: readonly Zone[];
+  readonly endpoints: readonly Endpoint[];
+  readonly policies: readonly Policy[];
+  readonly nodes: readonly Node[];
+  readonly domains: readonly Domain[];
+  /** By policy id; policies without problems are absent. */
+  readonly problems: ReadonlyMap<string, readonly Problem[]>;
+}
+
+function nameOf(object: unknown): string {
+  const namespace = stringOf(fieldAt(object, "metadata", "namespace")) ?? "";
+  return `${namespace}/${stringOf(fieldAt(object, "metadata", "name")) ?? ""}`;
+}
+
+/** Objects of all kinds mixed, in any order; kinds that mean nothing to policies are passed over. */
+export function translateCluster(objects: readonly unknown[]): Cluster {
+  const byKind = Map.groupBy(objects, (object) => fieldOf(object, "kind"));
+  const ofKind = (kind: string) => byKind.get(kind) ?? [];
+  const attachments = new Map(ofKind("Endpoint").map((each) => [nameOf(each), each]));
+  const policies = ofKind("NetworkPolicy").map(translateNetworkPolicy);
+  const pods = ofKind("Pod").map((pod) => translatePod(pod, attachments.get(nameOf(pod))));
+  return {
+    zones: ofKind("Namespace")
+      .map(translateNamespace)
+      .filter((zone) => zone !== undefined),
+    endpoints: pods.filter((endpoint) => endpoint !== undefined),
+    policies: policies.map(({ value }) => value),
+    nodes: ofKind("Node")
+      .map(translateNode)
+      .filter((node) => node !== undefined),
+    domains: ofKind("Domain")
+      .map(translateDomain)
+      .filter((domain) => domain !== undefined),
+    problems: new Map(
+      policies
+        .filter(({ problems }) => problems.length > 0)
+        .map(({ value, problems }) => [value.id, problems]),
+    ),
+  };
+}
