@@ -7,6 +7,7 @@
 //
 // The number is that of a rule, an identity, a domain, a node, a port, a table or a reason, as the feature says.
 import type { Action, Direction } from "../model/policy.ts";
+import { namesOf } from "./names.ts";
 
 const owner = 0x1bn;
 
@@ -59,15 +60,13 @@ function nameOf<Name extends string>(
   codes: Readonly<Record<Name, number>>,
   code: number,
 ): Name | undefined {
-  return (Object.keys(codes) as Name[]).find((name) => codes[name] === code);
+  return namesOf(codes).find((name) => codes[name] === code);
 }
 
 /** `undefined` for the cookie of a flow that the pipeline did not make. */
 export function decodeCookie(cookie: bigint): Cookie | undefined {
   const byte = (shift: bigint): number => Number((cookie >> shift) & 0xffn);
-  const feature = (Object.keys(features) as FeatureName[]).find(
-    (name) => features[name].code === byte(48n),
-  );
+  const feature = namesOf(features).find((name) => features[name].code === byte(48n));
   if (BigInt(byte(56n)) !== owner || feature === undefined) return undefined;
   const direction = nameOf(directions, byte(40n));
   const verdict = nameOf(verdicts, byte(32n));

@@ -6,7 +6,7 @@ import type { Flow } from "../openflow/flow.ts";
 import type { DomainResource } from "../southbound/resources.ts";
 import { Claims } from "./claims.ts";
 import { encodeCookie } from "./cookie.ts";
-import type { Change, Facts, GatewayFact } from "./fact.ts";
+import type { Facts, GatewayFact } from "./fact.ts";
 import type { Feature, Mark, RenderContext } from "./feature.ts";
 import {
   buildFlow,
@@ -32,26 +32,18 @@ export class DomainFeature implements Feature {
     this.#facts = facts;
   }
 
-  change(change: Change, mark: Mark): void {
-    switch (change.kind) {
-      case "domain": {
-        const { before, after } = change;
-        const old = before === undefined ? [] : [before.vni];
-        for (const vni of this.#vnis.replace(change.id, old, after ? [after.vni] : [])) {
-          for (const id of this.#vnis.claimants(vni)) this.#markDomain(id, mark);
-        }
-        this.#markDomain(change.id, mark);
-        break;
+  readonly on: Feature["on"] = {
+    domain: (change, mark) => {
+      for (const vni of this.#vnis.update(change, (domain) => [domain.vni])) {
+        for (const claimant of this.#vnis.claimants(vni)) this.#markDomain(claimant, mark);
       }
-      case "gateway":
-        this.#markDomain(change.id, mark);
-        break;
-      case "tunnel":
-        for (const { id } of this.#facts.all("domain")) this.#markDomain(id, mark);
-        break;
-      default:
-    }
-  }
+      this.#markDomain(change.id, mark);
+    },
+    gateway: ({ id }, mark) => this.#markDomain(id, mark),
+    tunnel: (_, mark) => {
+      for (const { id } of this.#facts.all("domain")) this.#markDomain(id, mark);
+    },
+  };
 
   #markDomain(id: string, mark: Mark): void {
     mark(`domain ${id}`, (context) => this.#renderDomain(id, context));

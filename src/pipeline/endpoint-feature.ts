@@ -1,13 +1,13 @@
 // Endpoints: the addresses of all of them, and the ports of those that are attached to this node.
-import { type Address, formatAddress, tryParseAddress } from "../net/address.ts";
+import { type Address, formatAddress, tryParseAddress, widthOf } from "../net/address.ts";
 import { parseMac } from "../net/mac.ts";
 import { AddressError } from "../net/errors.ts";
 import type { Flow } from "../openflow/flow.ts";
 import type { EndpointResource } from "../southbound/resources.ts";
 import { Claims } from "./claims.ts";
 import { encodeCookie } from "./cookie.ts";
-import type { Change, Facts } from "./fact.ts";
-import { type Feature, type Mark, type RenderContext, SetMap } from "./feature.ts";
+import type { Facts } from "./fact.ts";
+import { type Change, type Feature, type Mark, type RenderContext, SetMap } from "./feature.ts";
 import {
   buildFlow,
   familyFields,
@@ -21,12 +21,11 @@ import {
 import { endpointPriorities } from "./forwarding.ts";
 import { routerMac, whereDiscovery } from "./neighbour.ts";
 import { origins, places } from "./registers.ts";
-import { widthOf } from "../net/address.ts";
 
 const arp = 0x0806;
 
-function addressesOf(endpoint: EndpointResource | undefined): readonly Address[] {
-  return (endpoint?.addresses ?? []).flatMap((text) => tryParseAddress(text) ?? []);
+function addressesOf(endpoint: EndpointResource): readonly Address[] {
+  return endpoint.addresses.flatMap((text) => tryParseAddress(text) ?? []);
 }
 
 /** Names an address of a domain. */
@@ -34,8 +33,7 @@ function addressKey(domain: string, address: Address): string {
   return `${domain} ${formatAddress(address)}`;
 }
 
-function addressKeysOf(endpoint: EndpointResource | undefined): readonly string[] {
-  if (endpoint === undefined) return [];
+function addressKeysOf(endpoint: EndpointResource): readonly string[] {
   return addressesOf(endpoint).map((address) => addressKey(endpoint.domain, address));
 }
 
@@ -69,41 +67,22 @@ export class EndpointFeature implements Feature {
     this.#facts = facts;
   }
 
-  change(change: Change, mark: Mark): void {
-    const markPorts = (ids: Iterable<string>): void => {
-      for (const id of ids) this.#markPort(id, mark);
-    };
-    switch (change.kind) {
-      case "endpoint":
-        this.#changeEndpoint(change.before, change.after, mark);
-        break;
-      case "port": {
-        const before = change.before === undefined ? [] : [change.before.ofport];
-        const after = change.after === undefined ? [] : [change.after.ofport];
-        for (const ofport of this.#ofports.replace(change.id, before, after)) {
-          markPorts(this.#ofports.claimants(ofport));
-        }
-        markPorts([change.id]);
-        this.#markAddresses(this.#facts.get("endpoint", change.id), mark);
-        break;
+  readonly on: Feature["on"] = {
+    endpoint: (change, mark) => this.#changeEndpoint(change, mark),
+    port: (change, mark) => {
+      for (const ofport of this.#ofports.update(change, (port) => [port.ofport])) {
+        this.#markPorts(this.#ofports.claimants(ofport), mark);
       }
-      case "posture":
-        markPorts(this.#localByIdentity.get(change.id));
-        break;
-      case "domain":
-        markPorts(this.#localByDomain.get(change.id));
-        break;
-      default:
-    }
-  }
+      this.#markPorts([change.id], mark);
+      this.#markAddresses(this.#facts.get("endpoint", change.id), mark);
+    },
+    posture: ({ id }, mark) => this.#markPorts(this.#localByIdentity.get(id), mark),
+    domain: ({ id }, mark) => this.#markPorts(this.#localByDomain.get(id), mark),
+  };
 
-  #changeEndpoint(
-    before: EndpointResource | undefined,
-    after: EndpointResource | undefined,
-    mark: Mark,
-  ): void {
-    const id = (after ?? before)?.id ?? "";
-    this.#addresses.replace(id, addressKeysOf(before), addressKeysOf(after));
+  #changeEndpoint(change: Change<"endpoint">, mark: Mark): void {
+    const { id, before, after } = change;
+    this.#addresses.update(change, addressKeysOf);
     if (before?.node === this.#node) {
       this.#localByIdentity.delete(before.identity, id);
       this.#localByDomain.delete(before.domain, id);
@@ -114,7 +93,7 @@ export class EndpointFeature implements Feature {
     }
     this.#markAddresses(before, mark);
     this.#markAddresses(after, mark);
-    this.#markPort(id, mark);
+    this.#markPorts([id], mark);
   }
 
   #markAddresses(endpoint: EndpointResource | undefined, mark: Mark): void {
@@ -125,8 +104,8 @@ export class EndpointFeature implements Feature {
     }
   }
 
-  #markPort(id: string, mark: Mark): void {
-    mark(`port ${id}`, (context) => this.#renderPort(id, context));
+  #markPorts(ids: Iterable<string>, mark: Mark): void {
+    for (const id of ids) mark(`port ${id}`, (context) => this.#renderPort(id, context));
   }
 
   #renderAddress(key: string, address: Address, context: RenderContext): readonly Flow[] {

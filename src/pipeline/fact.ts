@@ -44,36 +44,43 @@ export type Fact = Resource | LocalFact;
 export type FactKind = Fact["kind"];
 export type FactOf<Kind extends FactKind> = Extract<Fact, { kind: Kind }>;
 
-/** One fact that came, changed or went; at least one side is there, and both have the same kind and id. */
-export type Change = {
-  [Kind in FactKind]: {
-    readonly kind: Kind;
-    readonly id: string;
-    readonly before: FactOf<Kind> | undefined;
-    readonly after: FactOf<Kind> | undefined;
-  };
-}[FactKind];
-
 /** All facts that hold now, by kind and id. */
 export class Facts {
-  readonly #byKind = new Map<FactKind, Map<string, Fact>>();
+  readonly #byKind: { readonly [Kind in FactKind]: Map<string, FactOf<Kind>> } = {
+    domain: new Map(),
+    node: new Map(),
+    group: new Map(),
+    rule: new Map(),
+    posture: new Map(),
+    endpoint: new Map(),
+    port: new Map(),
+    tunnel: new Map(),
+    gateway: new Map(),
+  };
+
+  #of<Kind extends FactKind>(kind: Kind): Map<string, FactOf<Kind>> {
+    return this.#byKind[kind];
+  }
 
   get<Kind extends FactKind>(kind: Kind, id: string): FactOf<Kind> | undefined {
-    return this.#byKind.get(kind)?.get(id) as FactOf<Kind> | undefined;
+    return this.#of(kind).get(id);
   }
 
   has(kind: FactKind, id: string): boolean {
-    return this.#byKind.get(kind)?.has(id) ?? false;
+    return this.#byKind[kind].has(id);
   }
 
   all<Kind extends FactKind>(kind: Kind): Iterable<FactOf<Kind>> {
-    return (this.#byKind.get(kind)?.values() ?? []) as Iterable<FactOf<Kind>>;
+    return this.#of(kind).values();
   }
 
   /** @returns what held before. */
-  set(kind: FactKind, id: string, fact: Fact | undefined): Fact | undefined {
-    const facts = this.#byKind.get(kind) ?? new Map<string, Fact>();
-    this.#byKind.set(kind, facts);
+  set<Kind extends FactKind>(
+    kind: Kind,
+    id: string,
+    fact: FactOf<Kind> | undefined,
+  ): FactOf<Kind> | undefined {
+    const facts = this.#of(kind);
     const before = facts.get(id);
     if (fact === undefined) facts.delete(id);
     else facts.set(id, fact);

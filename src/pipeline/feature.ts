@@ -2,7 +2,7 @@
 // unit from the facts that hold now, never from how they came to be.
 import type { Flow } from "../openflow/flow.ts";
 import type { ResourceKey } from "../southbound/resources.ts";
-import type { Change } from "./fact.ts";
+import type { FactKind, FactOf } from "./fact.ts";
 import type { NumberKind } from "./numbers.ts";
 
 /** Something that cannot be put into flows; what it would have allowed is dropped. */
@@ -22,9 +22,16 @@ export type Render = (context: RenderContext) => readonly Flow[];
 /** Asks for a unit to be rendered again, once, after all changes; no flows mean that it is gone. */
 export type Mark = (unit: string, render: Render) => void;
 
+/** One fact that came, changed or went; at least one side is there. */
+export interface Change<Kind extends FactKind> {
+  readonly id: string;
+  readonly before: FactOf<Kind> | undefined;
+  readonly after: FactOf<Kind> | undefined;
+}
+
 export interface Feature {
-  /** Called after the facts hold the change. Units of two features never have the same name. */
-  change(change: Change, mark: Mark): void;
+  /** For the kinds that concern it; called after the facts hold the change. No two features have a unit of one name. */
+  readonly on: { readonly [Kind in FactKind]?: (change: Change<Kind>, mark: Mark) => void };
 }
 
 /** Sets of values by key; a key without values is not there. */

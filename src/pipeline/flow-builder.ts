@@ -1,16 +1,19 @@
 // How the pipeline writes a flow: tables and registers by name.
-import type { Action, Flow, Match, MatchField, Subfield } from "../openflow/flow.ts";
+import type { Action, Flow, MatchField, Subfield } from "../openflow/flow.ts";
 import { type Family, type Prefix, prefixMask, widthOf } from "../net/address.ts";
 import { type KnownFieldName, fields } from "../openflow/field.ts";
 import { type RegisterName, registers } from "./registers.ts";
 import { type TableName, tables } from "./tables.ts";
+
+/** A match of a field that the registry has. */
+export type KnownMatch = MatchField & { readonly field: KnownFieldName };
 
 /** A flow before its table has a number; the parts of a register in `match` may come one by one. */
 export interface FlowDraft {
   readonly table: TableName;
   readonly priority: number;
   readonly cookie: bigint;
-  readonly match: Match;
+  readonly match: readonly KnownMatch[];
   readonly actions?: readonly Action[];
   /** Where the packet goes on; without it and without actions it is dropped. */
   readonly next?: TableName;
@@ -20,13 +23,13 @@ function ones(bits: number): bigint {
   return (1n << BigInt(bits)) - 1n;
 }
 
-function fullMask(field: MatchField["field"]): bigint {
-  return ones(fields[field as KnownFieldName].bits);
+function fullMask(field: KnownFieldName): bigint {
+  return ones(fields[field].bits);
 }
 
 /** Joins the parts that match the same field, so that each field occurs once. */
-function joinParts(match: Match): MatchField[] {
-  const joined = new Map<string, MatchField>();
+function joinParts(match: readonly KnownMatch[]): KnownMatch[] {
+  const joined = new Map<string, KnownMatch>();
   for (const part of match) {
     const before = joined.get(part.field);
     if (before === undefined) {
@@ -79,7 +82,7 @@ export function whereRegister(
   name: RegisterName,
   value: number | bigint,
   mask?: bigint,
-): MatchField {
+): KnownMatch {
   return positioned(name, BigInt(value), mask ?? ones(registers[name].bits));
 }
 
@@ -88,7 +91,7 @@ export function whereField(
   field: KnownFieldName,
   value: number | bigint,
   mask?: bigint,
-): MatchField {
+): KnownMatch {
   return { field, value: BigInt(value), ...(mask === undefined ? {} : { mask }) };
 }
 
@@ -116,12 +119,12 @@ export const familyFields = {
   6: { etherType: 0x86dd, source: "ipv6_src", destination: "ipv6_dst", argument: "argument6" },
 } as const satisfies Record<Family, unknown>;
 
-export function whereFamily(family: Family): MatchField {
+export function whereFamily(family: Family): KnownMatch {
   return whereField("eth_type", familyFields[family].etherType);
 }
 
 /** Matches calls of a function with an address in the prefix. */
-export function whereArgument(prefix: Prefix): MatchField[] {
+export function whereArgument(prefix: Prefix): KnownMatch[] {
   const { family, bits, length } = prefix;
   const kind = whereFamily(family);
   if (length === 0) return [kind];

@@ -1,5 +1,6 @@
 // The flows that are wanted now, and what changed since the last look.
-import type { Flow, Match } from "../openflow/flow.ts";
+import { flowBody, flowKey } from "../openflow/flow-key.ts";
+import type { Flow } from "../openflow/flow.ts";
 
 /** What to do on the switch; the order within is free, all of it belongs into one bundle. */
 export interface FlowChanges {
@@ -7,32 +8,6 @@ export interface FlowChanges {
   readonly upserts: readonly Flow[];
   /** To delete strictly, by table, priority and match. */
   readonly deletes: readonly Flow[];
-}
-
-function matchKey(match: Match): string {
-  return match
-    .map(({ field, value, mask }) => `${field}=${value}${mask === undefined ? "" : `/${mask}`}`)
-    .toSorted()
-    .join(",");
-}
-
-/** Equal for flows that are the same entry of a switch. */
-export function flowKey(flow: Flow): string {
-  return `${flow.table} ${flow.priority} ${matchKey(flow.match)}`;
-}
-
-/** Equality of plain data. */
-function isSame(a: unknown, b: unknown): boolean {
-  if (Object.is(a, b)) return true;
-  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
-  if (Array.isArray(a)) {
-    return Array.isArray(b) && a.length === b.length && a.every((item, i) => isSame(item, b[i]));
-  }
-  const left = Object.entries(a);
-  const right = b as Record<string, unknown>;
-  return (
-    left.length === Object.keys(b).length && left.every(([key, value]) => isSame(value, right[key]))
-  );
 }
 
 interface Owned {
@@ -56,20 +31,18 @@ export class FlowStore {
   }
 
   setUnit(unit: string, flows: readonly Flow[]): void {
-    const keys = flows.map(flowKey);
-    const kept = new Set(keys);
+    const wanted = new Map(flows.map((flow) => [flowKey(flow), flow]));
     for (const key of this.#units.get(unit) ?? []) {
       // An entry that another unit took over since is no longer this unit's to delete.
-      if (kept.has(key) || this.#flows.get(key)?.unit !== unit) continue;
+      if (wanted.has(key) || this.#flows.get(key)?.unit !== unit) continue;
       this.#touch(key);
       this.#flows.delete(key);
     }
-    for (const [index, flow] of flows.entries()) {
-      const key = keys[index] as string;
+    for (const [key, flow] of wanted) {
       this.#touch(key);
       this.#flows.set(key, { flow, unit });
     }
-    if (keys.length > 0) this.#units.set(unit, keys);
+    if (wanted.size > 0) this.#units.set(unit, [...wanted.keys()]);
     else this.#units.delete(unit);
   }
 
@@ -85,7 +58,7 @@ export class FlowStore {
       const after = this.#flows.get(key)?.flow;
       if (after === undefined) {
         if (before !== undefined) deletes.push(before);
-      } else if (!isSame(before, after)) {
+      } else if (before === undefined || flowBody(before) !== flowBody(after)) {
         upserts.push(after);
       }
     }

@@ -8,6 +8,7 @@ import type { Action, Flow } from "../openflow/flow.ts";
 import { type Refusal, encodeCookie, refusals, reservedDecisions } from "./cookie.ts";
 import {
   type FlowDraft,
+  type KnownMatch,
   buildFlow,
   call,
   familyFields,
@@ -20,6 +21,7 @@ import {
   whereRegister,
   wholeField,
 } from "./flow-builder.ts";
+import { namesOf } from "./names.ts";
 import { renderNeighbour, routerMac } from "./neighbour.ts";
 import {
   type Origin,
@@ -91,32 +93,32 @@ function renderTunnelGuard(): Flow[] {
   );
 }
 
+type StateFlag = keyof typeof ctState;
+
+/** Matches connections with all of the flags of `set` and none of `clear`. */
+function whereState(set: readonly StateFlag[], clear: readonly StateFlag[] = []): KnownMatch {
+  const bitsOf = (flags: readonly StateFlag[]): bigint =>
+    flags.reduce((bits, flag) => bits | ctState[flag], 0n);
+  return whereField("ct_state", bitsOf(set), bitsOf([...set, ...clear]));
+}
+
 function renderConntrack(): Flow[] {
-  const state = (
-    priority: number,
-    set: readonly (keyof typeof ctState)[],
-    clear: readonly (keyof typeof ctState)[],
-  ): Pick<FlowDraft, "table" | "priority" | "match"> => {
-    const join = (names: typeof set): bigint =>
-      names.reduce((bits, name) => bits | ctState[name], 0n);
-    const value = join(set);
-    return {
-      table: "ConntrackState",
-      priority,
-      match: [whereField("ct_state", value, value | join(clear))],
-    };
-  };
   const zone = subfield("domain");
   const track: Action = { kind: "ct", zone, table: tables.ConntrackState.number };
-  const bypass = { actions: [load("known", 1)], next: "Destination" } as const;
+  const state = { table: "ConntrackState" } as const;
+  const bypass = { ...state, actions: [load("known", 1)], next: "Destination" } as const;
   return [
     ...families.map((family) =>
       plumb({ table: "Conntrack", priority: 100, match: [whereFamily(family)], actions: [track] }),
     ),
-    refuse("invalidState", state(400, ["tracked", "invalid"], [])),
-    plumb({ ...state(300, ["tracked", "established"], ["new"]), ...bypass }),
-    plumb({ ...state(200, ["tracked", "related"], ["new"]), ...bypass }),
-    plumb({ ...state(100, ["tracked", "new"], []), next: "Source" }),
+    refuse("invalidState", {
+      ...state,
+      priority: 400,
+      match: [whereState(["tracked", "invalid"])],
+    }),
+    plumb({ ...bypass, priority: 300, match: [whereState(["tracked", "established"], ["new"])] }),
+    plumb({ ...bypass, priority: 200, match: [whereState(["tracked", "related"], ["new"])] }),
+    plumb({ ...state, priority: 100, match: [whereState(["tracked", "new"])], next: "Source" }),
   ];
 }
 
@@ -253,7 +255,7 @@ const destinationPorts = {
 function renderTransport(): Flow[] {
   const flows: Flow[] = [];
   for (const family of families) {
-    for (const protocol of Object.keys(destinationPorts) as PortProtocol[]) {
+    for (const protocol of namesOf(destinationPorts)) {
       const number = protocolNumbers[protocol];
       flows.push(
         plumb({

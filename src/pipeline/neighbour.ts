@@ -1,9 +1,17 @@
 // Address resolution is answered in the switch: every target is at the router. So endpoints route everything, even to
 // their neighbours, and no broadcast leaves its port. ARP: RFC 826; neighbour discovery: RFC 4861 sections 4.3 and 4.4.
-import type { Action, Flow, Match } from "../openflow/flow.ts";
+import type { Action, Flow } from "../openflow/flow.ts";
 import { reservedPorts } from "../openflow/port-number.ts";
 import { encodeCookie, refusals } from "./cookie.ts";
-import { buildFlow, move, setField, subfield, whereField, wholeField } from "./flow-builder.ts";
+import {
+  type KnownMatch,
+  buildFlow,
+  move,
+  setField,
+  subfield,
+  whereField,
+  wholeField,
+} from "./flow-builder.ts";
 import { tables } from "./tables.ts";
 
 /** The one MAC that every endpoint sees behind every address; locally administered. */
@@ -28,7 +36,7 @@ const unroutedHopLimit = 255;
 const back: Action = { kind: "output", port: reservedPorts.inPort };
 
 /** Matches of a neighbour discovery message of the type. */
-export function whereDiscovery(type: number): Match {
+export function whereDiscovery(type: number): readonly KnownMatch[] {
   return [
     whereField("eth_type", ipv6),
     whereField("ip_proto", icmpv6),
@@ -63,12 +71,11 @@ function answerArp(): Flow {
  * address, which asks whether its sender's own address is taken (RFC 4862 section 5.4).
  */
 function answerSolicitation(): Flow[] {
-  const cookie = (number: number): bigint => encodeCookie({ feature: "plumbing", number });
   return [
     buildFlow({
       table: "Neighbour",
       priority: 200,
-      cookie: cookie(tables.Neighbour.number),
+      cookie: encodeCookie({ feature: "plumbing", number: tables.Neighbour.number }),
       match: [
         ...whereDiscovery(solicitation),
         whereField("icmpv6_code", 0),
@@ -89,7 +96,7 @@ function answerSolicitation(): Flow[] {
     buildFlow({
       table: "NeighbourAnswer",
       priority: 100,
-      cookie: cookie(tables.NeighbourAnswer.number),
+      cookie: encodeCookie({ feature: "plumbing", number: tables.NeighbourAnswer.number }),
       match: whereDiscovery(advertisement),
       actions: [setField("nd_tll", routerMac), back],
     }),
@@ -103,7 +110,7 @@ export function renderNeighbour(): Flow[] {
     verdict: "deny",
     number: refusals.neighbourMessage,
   });
-  const refuse = (priority: number, match: Match): Flow =>
+  const refuse = (priority: number, match: readonly KnownMatch[]): Flow =>
     buildFlow({ table: "Neighbour", priority, cookie: refused, match });
   const routed = [ipv4, ipv6].map((etherType) =>
     buildFlow({

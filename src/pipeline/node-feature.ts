@@ -4,7 +4,7 @@ import type { Flow } from "../openflow/flow.ts";
 import type { NodeResource } from "../southbound/resources.ts";
 import { Claims } from "./claims.ts";
 import { encodeCookie } from "./cookie.ts";
-import type { Change, Facts } from "./fact.ts";
+import type { Facts } from "./fact.ts";
 import type { Feature, Mark, RenderContext } from "./feature.ts";
 import {
   buildFlow,
@@ -24,8 +24,12 @@ const tunnelFields = {
   6: { source: "tun_ipv6_src", destination: "tun_ipv6_dst" },
 } as const;
 
-function addressesOf(node: NodeResource | undefined): readonly Address[] {
-  return (node?.addresses ?? []).flatMap((text) => tryParseAddress(text) ?? []);
+function addressesOf(node: NodeResource): readonly Address[] {
+  return node.addresses.flatMap((text) => tryParseAddress(text) ?? []);
+}
+
+function addressKeysOf(node: NodeResource): readonly string[] {
+  return addressesOf(node).map(formatAddress);
 }
 
 export class NodeFeature implements Feature {
@@ -38,26 +42,17 @@ export class NodeFeature implements Feature {
     this.#facts = facts;
   }
 
-  change(change: Change, mark: Mark): void {
-    switch (change.kind) {
-      case "node":
-        this.#changeNode(change.before, change.after, mark);
-        break;
-      case "tunnel":
-        for (const { id } of this.#facts.all("node")) this.#markNode(id, mark);
-        break;
-      default:
-    }
-  }
-
-  #changeNode(before: NodeResource | undefined, after: NodeResource | undefined, mark: Mark): void {
-    const id = (after ?? before)?.id ?? "";
-    const old = addressesOf(before).map(formatAddress);
-    for (const key of this.#addresses.replace(id, old, addressesOf(after).map(formatAddress))) {
-      for (const claimant of this.#addresses.claimants(key)) this.#markNode(claimant, mark);
-    }
-    this.#markNode(id, mark);
-  }
+  readonly on: Feature["on"] = {
+    node: (change, mark) => {
+      for (const address of this.#addresses.update(change, addressKeysOf)) {
+        for (const claimant of this.#addresses.claimants(address)) this.#markNode(claimant, mark);
+      }
+      this.#markNode(change.id, mark);
+    },
+    tunnel: (_, mark) => {
+      for (const { id } of this.#facts.all("node")) this.#markNode(id, mark);
+    },
+  };
 
   #markNode(id: string, mark: Mark): void {
     mark(`node ${id}`, (context) => this.#renderNode(id, context));

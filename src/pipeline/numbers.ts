@@ -1,5 +1,7 @@
 // Numbers that stand for wire ids on one node: registers, labels and conntrack zones have 16 or 32 bits, ids are text.
 
+import { namesOf } from "./names.ts";
+
 /** What is numbered, and the numbers it may get. Both ends included; what is below `first` has a fixed meaning. */
 export const numberRanges = {
   domain: { first: 1, last: 0xffff },
@@ -36,26 +38,25 @@ interface Space {
   next: number;
 }
 
+function emptySpace(kind: NumberKind): Space {
+  return { byKey: new Map(), freed: [], next: numberRanges[kind].first };
+}
+
 /** Small numbers first, and a freed number is used again only after `waiting` others were freed. */
 export class LocalNumbers implements Numbers {
   readonly #spaces: Record<NumberKind, Space>;
 
   /** @param entries what `entries` gave before a restart. */
   constructor(entries: Iterable<NumberEntry> = []) {
-    const space = (kind: NumberKind): Space => ({
-      byKey: new Map(),
-      freed: [],
-      next: numberRanges[kind].first,
-    });
     this.#spaces = {
-      domain: space("domain"),
-      node: space("node"),
-      identity: space("identity"),
-      region: space("region"),
-      rule: space("rule"),
+      domain: emptySpace("domain"),
+      node: emptySpace("node"),
+      identity: emptySpace("identity"),
+      region: emptySpace("region"),
+      rule: emptySpace("rule"),
     };
     for (const { kind, key, number } of entries) this.#spaces[kind].byKey.set(key, number);
-    for (const kind of Object.keys(numberRanges) as NumberKind[]) this.#findFreed(kind);
+    for (const kind of namesOf(numberRanges)) this.#findFreed(kind);
   }
 
   #findFreed(kind: NumberKind): void {
@@ -90,7 +91,7 @@ export class LocalNumbers implements Numbers {
 
   /** Everything in use, for storage. */
   *entries(): Iterable<NumberEntry> {
-    for (const kind of Object.keys(this.#spaces) as NumberKind[]) {
+    for (const kind of namesOf(this.#spaces)) {
       for (const [key, number] of this.#spaces[kind].byKey) yield { kind, key, number };
     }
   }

@@ -2,7 +2,7 @@ import type { Flow } from "../openflow/flow.ts";
 import type { Delta } from "../southbound/resources.ts";
 import { DomainFeature } from "./domain-feature.ts";
 import { EndpointFeature } from "./endpoint-feature.ts";
-import { type Change, type Fact, type FactKind, Facts, type LocalDelta } from "./fact.ts";
+import { type FactKind, type FactOf, Facts, type LocalDelta } from "./fact.ts";
 import type { Feature, Problem, Render } from "./feature.ts";
 import { type FlowChanges, FlowStore } from "./flow-store.ts";
 import { renderForwarding } from "./forwarding.ts";
@@ -18,8 +18,6 @@ export interface PipelineOptions {
   /** Only this pipeline changes them. */
   readonly numbers: Numbers;
 }
-
-const nothing = { upserts: [], deletes: [] } as const;
 
 /**
  * All flows of a node's switch, as a function of the facts that hold: how they came to hold makes no difference, as long
@@ -47,24 +45,35 @@ export class Pipeline {
   }
 
   /**
-   * Takes new facts; the first call also gives the flows that depend on none. The changes belong together into one atomic
-   * bundle, in which the order does not matter. Unknown deletes and repeated upserts change nothing. O(changed).
+   * Takes in resources; the first call of all also gives the flows that depend on nothing. The changes belong together into
+   * one atomic bundle, in which the order does not matter. Unknown deletes and repeated upserts change nothing.
+   * O(changed).
    */
-  apply(delta: Delta, local: LocalDelta = nothing): FlowChanges {
-    for (const fact of [...delta.upserts, ...local.upserts]) this.#set(fact.kind, fact.id, fact);
-    for (const { kind, id } of [...delta.deletes, ...local.deletes]) this.#set(kind, id, undefined);
+  apply(delta: Delta): FlowChanges {
+    for (const resource of delta.upserts) this.#set(resource.kind, resource.id, resource);
+    for (const { kind, id } of delta.deletes) this.#set(kind, id, undefined);
+    return this.#renderMarked();
+  }
+
+  /** As `apply`, for what only the node knows. */
+  applyLocal(delta: LocalDelta): FlowChanges {
+    for (const fact of delta.upserts) this.#set(fact.kind, fact.id, fact);
+    for (const { kind, id } of delta.deletes) this.#set(kind, id, undefined);
+    return this.#renderMarked();
+  }
+
+  #renderMarked(): FlowChanges {
     for (const [unit, render] of this.#marked) this.#render(unit, render);
     this.#marked.clear();
     this.#numbers.releaseUnused();
     return this.#store.takeChanges();
   }
 
-  #set(kind: FactKind, id: string, after: Fact | undefined): void {
+  #set<Kind extends FactKind>(kind: Kind, id: string, after: FactOf<Kind> | undefined): void {
     const before = this.#facts.set(kind, id, after);
     if (before === undefined && after === undefined) return;
-    const change = { kind, id, before, after } as Change;
-    for (const feature of this.#features) {
-      feature.change(change, (unit, render) => this.#marked.set(unit, render));
+    for (const { on } of this.#features) {
+      on[kind]?.({ id, before, after }, (unit, render) => this.#marked.set(unit, render));
     }
   }
 
@@ -89,7 +98,7 @@ export class Pipeline {
   }
 
   /** What could not be put into flows. */
-  *problems(): Iterable<Problem> {
-    for (const problems of this.#problems.values()) yield* problems;
+  problems(): readonly Problem[] {
+    return [...this.#problems.values()].flat();
   }
 }

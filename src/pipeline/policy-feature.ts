@@ -2,11 +2,11 @@
 // rules that name it; so a change of a group or rule renders the flows of the members it concerns, each once.
 import { type Prefix, formatPrefix } from "../net/address.ts";
 import type { Direction } from "../model/policy.ts";
-import type { Flow, MatchField } from "../openflow/flow.ts";
-import type { GroupResource, RuleResource } from "../southbound/resources.ts";
+import type { Flow } from "../openflow/flow.ts";
+import type { RuleResource } from "../southbound/resources.ts";
 import { encodeCookie } from "./cookie.ts";
-import type { Change, Facts } from "./fact.ts";
-import { type Feature, type Mark, type RenderContext, SetMap } from "./feature.ts";
+import type { Facts } from "./fact.ts";
+import { type Change, type Feature, type Mark, type RenderContext, SetMap } from "./feature.ts";
 import { buildFlow, load, whereArgument, whereRegister } from "./flow-builder.ts";
 import { NetworkIndex } from "./network-index.ts";
 import { stages } from "./policy-stage.ts";
@@ -40,37 +40,26 @@ export class PolicyFeature implements Feature {
     this.#facts = facts;
   }
 
-  change(change: Change, mark: Mark): void {
-    switch (change.kind) {
-      case "group":
-        this.#changeGroup(change.id, change.before, change.after, mark);
-        break;
-      case "rule":
-        if (change.before !== undefined) this.#setRule(change.before, false, mark);
-        if (change.after !== undefined) this.#setRule(change.after, true, mark);
-        break;
-      case "posture":
-        // Only identities with a posture, those of this node, have subject flows.
-        for (const direction of directions)
-          this.#markIdentity("subject", direction, change.id, mark);
-        break;
-      default:
-    }
-  }
+  readonly on: Feature["on"] = {
+    group: (change, mark) => this.#changeGroup(change, mark),
+    rule: ({ before, after }, mark) => {
+      if (before !== undefined) this.#setRule(before, false, mark);
+      if (after !== undefined) this.#setRule(after, true, mark);
+    },
+    // Only identities with a posture, those of this node, have subject flows.
+    posture: ({ id }, mark) => {
+      for (const direction of directions) this.#markIdentity("subject", direction, id, mark);
+    },
+  };
 
-  #changeGroup(
-    id: string,
-    before: GroupResource | undefined,
-    after: GroupResource | undefined,
-    mark: Mark,
-  ): void {
+  #changeGroup({ id, before, after }: Change<"group">, mark: Mark): void {
     const old = new Set(before?.identities);
     const now = new Set(after?.identities);
-    const changed = [...old.symmetricDifference(now)];
-    for (const identity of changed) {
-      if (now.has(identity)) this.#groups.add(identity, id);
-      else this.#groups.delete(identity, id);
-    }
+    const gone = [...old].filter((identity) => !now.has(identity));
+    const come = [...now].filter((identity) => !old.has(identity));
+    for (const identity of gone) this.#groups.delete(identity, id);
+    for (const identity of come) this.#groups.add(identity, id);
+    const changed = [...gone, ...come];
     const regions = this.#networks.setGroup(id, after?.networks).changed;
     for (const prefix of regions) this.#markRegion(prefix, mark);
     for (const direction of directions) {
@@ -141,7 +130,7 @@ export class PolicyFeature implements Feature {
   #markService(direction: Direction, service: ServiceMatch, mark: Mark): void {
     mark(`service ${direction} ${service.key}`, (context) => {
       const rules = this.#rules(this.#serviceUsers.get(`${direction} ${service.key}`));
-      const match: MatchField[] = [whereRegister("service", service.value, service.mask)];
+      const match = [whereRegister("service", service.value, service.mask)];
       return renderClause("service", match, rules, context);
     });
   }

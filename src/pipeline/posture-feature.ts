@@ -2,8 +2,8 @@
 import type { Direction } from "../model/policy.ts";
 import type { Flow } from "../openflow/flow.ts";
 import { encodeCookie } from "./cookie.ts";
-import type { Change, Facts } from "./fact.ts";
-import type { Feature, Mark, RenderContext } from "./feature.ts";
+import type { Facts } from "./fact.ts";
+import type { Feature, RenderContext } from "./feature.ts";
 import { buildFlow, whereRegister } from "./flow-builder.ts";
 import { stages } from "./policy-stage.ts";
 
@@ -14,10 +14,9 @@ export class PostureFeature implements Feature {
     this.#facts = facts;
   }
 
-  change(change: Change, mark: Mark): void {
-    if (change.kind !== "posture") return;
-    mark(`posture ${change.id}`, (context) => this.#render(change.id, context));
-  }
+  readonly on: Feature["on"] = {
+    posture: ({ id }, mark) => mark(`posture ${id}`, (context) => this.#render(id, context)),
+  };
 
   #render(identity: string, context: RenderContext): readonly Flow[] {
     const posture = this.#facts.get("posture", identity);

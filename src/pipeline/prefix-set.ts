@@ -21,7 +21,8 @@ export class PrefixSet {
     let high = this.#sorted.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (comparePrefixes(this.#sorted[middle] as Prefix, prefix) < 0) low = middle + 1;
+      const member = this.#sorted[middle];
+      if (member !== undefined && comparePrefixes(member, prefix) < 0) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -49,8 +50,8 @@ export class PrefixSet {
   /** The members within a prefix, itself included. */
   *within(prefix: Prefix): Iterable<Prefix> {
     for (let index = this.#position(prefix); index < this.#sorted.length; index++) {
-      const member = this.#sorted[index] as Prefix;
-      if (!prefixContains(prefix, member)) return;
+      const member = this.#sorted[index];
+      if (member === undefined || !prefixContains(prefix, member)) return;
       yield member;
     }
   }

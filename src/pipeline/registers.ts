@@ -1,6 +1,7 @@
 // The registers of the pipeline: which bits hold what, and from which table to which the value is alive. A test rejects
 // two values that are alive together in the same bits.
 import type { KnownFieldName } from "../openflow/field.ts";
+import { namesOf } from "./names.ts";
 import type { TableName } from "./tables.ts";
 
 export interface Register {
@@ -125,7 +126,7 @@ export const registers = {
 
 export type RegisterName = keyof typeof registers;
 
-export const registerNames = Object.keys(registers) as readonly RegisterName[];
+export const registerNames: readonly RegisterName[] = namesOf(registers);
 
 /** Values of `origin`. */
 export const origins = { local: 1, tunnel: 2, gateway: 3 } as const;

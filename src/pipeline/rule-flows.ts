@@ -1,8 +1,8 @@
-import type { Action, Flow, Match } from "../openflow/flow.ts";
+import type { Action, Flow } from "../openflow/flow.ts";
 import type { RuleResource } from "../southbound/resources.ts";
 import { encodeCookie } from "./cookie.ts";
 import type { RenderContext } from "./feature.ts";
-import { type FlowDraft, buildFlow, load, whereField } from "./flow-builder.ts";
+import { type FlowDraft, type KnownMatch, buildFlow, load, whereField } from "./flow-builder.ts";
 import { stages } from "./policy-stage.ts";
 import { blockedPriority, clausesOf, slotOf } from "./rule-slot.ts";
 import type { TableName } from "./tables.ts";
@@ -40,7 +40,7 @@ function verdictOf(
 /** One flow for each table and priority at which one of the rules has the clause. */
 export function renderClause(
   clause: Clause,
-  match: Match,
+  match: readonly KnownMatch[],
   rules: readonly RuleResource[],
   context: RenderContext,
 ): readonly Flow[] {
@@ -88,7 +88,7 @@ function byStrictness(a: RuleResource, b: RuleResource): number {
 
 /** Flows of a subject: its clause in conjunctions, and the verdicts of rules that ask for nothing but the subject. */
 export function renderSubjects(
-  match: Match,
+  match: readonly KnownMatch[],
   rules: readonly RuleResource[],
   context: RenderContext,
 ): readonly Flow[] {

@@ -26,10 +26,12 @@ const lastPolicyPriority = 1_000;
 const rulesPerPolicy = 32;
 const places = (lastPolicyPriority + 1) * rulesPerPolicy;
 
+function fits(value: number, last: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= last;
+}
+
 /** @returns why the rule cannot be put in order, in words; `undefined` when it can. */
 function whyMisplaced({ priority, ruleIndex }: RuleResource): string | undefined {
-  const fits = (value: number, last: number): boolean =>
-    Number.isInteger(value) && value >= 0 && value <= last;
   if (!fits(priority, lastPolicyPriority)) {
     return `priority ${priority} is not between 0 and ${lastPolicyPriority}`;
   }

@@ -1,6 +1,8 @@
 // The tables of the pipeline, in the order in which a packet meets them. Code names a table, never its number; this list
 // and docs/ovs-pipeline.md, which is rendered from it, are the only places with numbers.
 
+import { namesOf } from "./names.ts";
+
 export interface Table {
   readonly number: number;
   /** What happens to a packet that no flow matches: dropped and counted, or back to the caller of a function. */
@@ -59,7 +61,7 @@ export const tables = {
 
 export type TableName = keyof typeof tables;
 
-export const tableNames = Object.keys(tables) as readonly TableName[];
+export const tableNames: readonly TableName[] = namesOf(tables);
 
 /** @returns the name of the table with that number, if there is one. */
 export function tableNamed(number: number): TableName | undefined {
