@@ -1,0 +1,112 @@
+// The API over HTTP: authentication, sizes, errors as Status objects, and watches that cannot pile up memory.
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { StatusError } from "../apimachinery/errors.ts";
+import {
+  badRequest,
+  internalError,
+  type Status,
+  tooLarge,
+  unauthorized,
+  unavailable,
+} from "../apimachinery/status.ts";
+import type { Log } from "../runtime/log.ts";
+import { UnavailableError } from "../store/errors.ts";
+import type { ApiRequest, ApiResponse } from "./api-request.ts";
+import { handleApi } from "./api-router.ts";
+import { anonymous, type Authenticator, type User } from "./authentication.ts";
+import type { ServerCertificates } from "./certificate-files.ts";
+import type { Api } from "./discovery-handlers.ts";
+import { ObjectWatch } from "./watch-objects.ts";
+import type { WatchStreams } from "./watch-streams.ts";
+
+const bodyLimitBytes = 3 * 1024 * 1024;
+
+/** Paths that tell nothing and are open to everyone. */
+const openPaths = new Set(["/healthz", "/livez", "/readyz", "/version"]);
+const healthPaths = new Set(["/healthz", "/livez", "/readyz"]);
+
+export interface HttpServerOptions {
+  readonly authenticator: Authenticator;
+  readonly certificates: ServerCertificates;
+  readonly log: Log;
+  readonly streams: WatchStreams;
+}
+
+/** `api` is asked for with every request: its address is known only once the server listens. */
+export function makeHttpServer(options: HttpServerOptions, api: () => Api): FastifyInstance {
+  const { authority, server } = options.certificates;
+  const https = {
+    key: server.key,
+    cert: server.certificate,
+    ca: authority.certificate,
+    requestCert: true,
+    // A client without a certificate may have a token.
+    rejectUnauthorized: false,
+    minVersion: "TLSv1.2",
+  } as const;
+  const app: FastifyInstance = fastify({
+    https,
+    bodyLimit: bodyLimitBytes,
+    forceCloseConnections: true,
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  app.setErrorHandler((error, request, reply) => {
+    const status = statusOf(error);
+    if (status.code >= 500) options.log.error({ err: error, url: request.url }, "request failed");
+    return sendStatus(reply, status);
+  });
+  app.all("/*", (request, reply) => answer(options, api(), request, reply));
+  return app;
+}
+
+async function answer(
+  { authenticator, streams }: HttpServerOptions,
+  api: Api,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { pathname, searchParams } = new URL(request.url, "https://host");
+  const user = authenticator.authenticate(request.raw);
+  if (user === undefined || (user === anonymous && !openPaths.has(pathname))) {
+    throw new StatusError(unauthorized());
+  }
+  if (healthPaths.has(pathname)) return await reply.type("text/plain").send("ok");
+  const result = await handleApi(api, pathname, apiRequestOf(request, searchParams, user));
+  if (!(result instanceof ObjectWatch)) return send(reply, result);
+  reply.hijack();
+  await streams.serve(result, searchParams, reply.raw);
+  return reply;
+}
+
+function apiRequestOf(request: FastifyRequest, query: URLSearchParams, user: User): ApiRequest {
+  const { accept, "content-type": contentType, "user-agent": userAgent } = request.headers;
+  const body = Buffer.isBuffer(request.body) ? request.body : undefined;
+  return { method: request.method, query, accept, contentType, userAgent, body, user };
+}
+
+function send(
+  reply: FastifyReply,
+  { code, contentType, body, warnings = [] }: ApiResponse,
+): FastifyReply {
+  for (const warning of warnings) reply.header("warning", `299 - ${JSON.stringify(warning)}`);
+  return reply.code(code).header("content-type", contentType).send(body);
+}
+
+function sendStatus(reply: FastifyReply, status: Status): FastifyReply {
+  return reply
+    .code(status.code)
+    .header("content-type", "application/json")
+    .send(JSON.stringify(status));
+}
+
+function statusOf(error: unknown): Status {
+  if (error instanceof StatusError) return error.status;
+  if (error instanceof UnavailableError) return unavailable(error.message);
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
+  if (code === 413) return tooLarge(`limit is ${bodyLimitBytes}`);
+  // What fastify itself refuses: a malformed request.
+  if (typeof code === "number" && code >= 400 && code < 500) return badRequest(message);
+  return internalError(message);
+}

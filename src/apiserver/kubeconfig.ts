@@ -1,0 +1,36 @@
+import { writeFileSync } from "node:fs";
+import { stringify } from "yaml";
+
+export interface KubeconfigOptions {
+  readonly server: string;
+  /** PEM. */
+  readonly authority: string;
+  readonly token: string;
+  /** Name of the cluster, the user and the context. */
+  readonly name: string;
+}
+
+/** A kubeconfig (v1 Config) with one context. */
+export function renderKubeconfig({ server, authority, token, name }: KubeconfigOptions): string {
+  return stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [
+      {
+        name,
+        cluster: {
+          server,
+          "certificate-authority-data": Buffer.from(authority).toString("base64"),
+        },
+      },
+    ],
+    users: [{ name, user: { token } }],
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    "current-context": name,
+  });
+}
+
+/** Only the owner may read it: the token is a password. */
+export function writeKubeconfig(path: string, options: KubeconfigOptions): void {
+  writeFileSync(path, renderKubeconfig(options), { mode: 0o600 });
+}

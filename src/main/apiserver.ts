@@ -1,0 +1,79 @@
+// The API server as a process.
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { startApiServer } from "../apiserver/api-server.ts";
+import { openCertificates } from "../apiserver/certificate-files.ts";
+import { writeKubeconfig } from "../apiserver/kubeconfig.ts";
+import { openToken } from "../apiserver/token-file.ts";
+import { kinds } from "../kinds/kinds.ts";
+import { aborted, runService } from "../runtime/lifecycle.ts";
+import { createLog, type Log } from "../runtime/log.ts";
+import { openMemoryStore } from "../store/memory-store.ts";
+import { openSqliteStore } from "../store/sqlite-store.ts";
+import type { Store } from "../store/store.ts";
+
+interface Flags {
+  readonly data: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly certDir: string;
+  readonly kubeconfigOut?: string;
+  readonly name: string;
+}
+
+/** `host:port`, or `[address]:port` for IPv6. */
+function parseListen(text: string): Flags["listen"] {
+  const match = /^(?:\[(?<v6>[^\]]+)\]|(?<host>[^:]+)):(?<port>\d{1,5})$/.exec(text);
+  const { v6, host = v6, port } = match?.groups ?? {};
+  if (host === undefined || Number(port) > 65535) {
+    throw new InvalidArgumentError("expected HOST:PORT or [IPV6]:PORT");
+  }
+  return { host, port: Number(port) };
+}
+
+function openStore(data: string): Store {
+  // Seconds since 1970: above whatever an earlier memory store of these clients has counted to.
+  if (data === "memory") return openMemoryStore({ firstRevision: Math.floor(Date.now() / 1000) });
+  return openSqliteStore(data);
+}
+
+async function run(flags: Flags, log: Log, signal: AbortSignal): Promise<void> {
+  const { listen, certDir, kubeconfigOut, name } = flags;
+  const certificates = await openCertificates(certDir, [
+    "localhost",
+    "127.0.0.1",
+    "::1",
+    listen.host,
+  ]);
+  const token = openToken(join(certDir, "admin.token"), () =>
+    randomBytes(32).toString("base64url"),
+  );
+  const store = openStore(flags.data);
+  const tokens = [{ token, name: "admin", groups: ["system:masters", "system:authenticated"] }];
+  const server = await startApiServer({ kinds, store, certificates, tokens, listen, log });
+  if (kubeconfigOut !== undefined) {
+    const authority = certificates.authority.certificate;
+    writeKubeconfig(kubeconfigOut, { server: server.url, authority, token, name });
+  }
+  await aborted(signal);
+  await server.close();
+  await store.close();
+}
+
+const program = new Command("isobar-apiserver")
+  .description("Serves a Kubernetes-style API with the kinds that Isobar needs.")
+  .requiredOption("--data <file>", "SQLite file that keeps the objects, or `memory`")
+  .option("--listen <host:port>", "address to serve on; port 0 takes any free one", parseListen, {
+    host: "127.0.0.1",
+    port: 6443,
+  })
+  .requiredOption(
+    "--cert-dir <directory>",
+    "certificates and the administrator's token; made when missing",
+  )
+  .option("--kubeconfig-out <file>", "write a kubeconfig for the administrator once serving")
+  .option("--name <name>", "name of the cluster in the kubeconfig", "isobar");
+
+const flags = program.parse().opts<Flags>();
+const log = createLog({ name: "apiserver" });
+await runService({ log, graceMs: 10_000 }, (signal) => run(flags, log, signal));
