@@ -17,7 +17,6 @@ import {
   whereRegister,
 } from "./flow-builder.ts";
 import { endpointPriorities } from "./forwarding.ts";
-import { routerMac } from "./neighbour.ts";
 import { origins, places } from "./registers.ts";
 import { tunnelPort } from "./tunnel-port.ts";
 
@@ -152,12 +151,7 @@ function renderGateway(
         priority: 100,
         cookie,
         match: [whereRegister("place", place), whereRegister("domain", number)],
-        actions: [
-          setField("eth_src", routerMac),
-          setField("eth_dst", mac),
-          { kind: "dec-ttl" },
-          { kind: "output", port: ofport },
-        ],
+        actions: [setField("eth_dst", mac), { kind: "output", port: ofport }],
       }),
     ),
   ];

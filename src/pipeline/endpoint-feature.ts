@@ -19,7 +19,7 @@ import {
   whereRegister,
 } from "./flow-builder.ts";
 import { endpointPriorities } from "./forwarding.ts";
-import { routerMac, whereDiscovery } from "./neighbour.ts";
+import { whereDiscovery } from "./neighbour.ts";
 import { origins, places } from "./registers.ts";
 
 const arp = 0x0806;
@@ -221,12 +221,7 @@ export class EndpointFeature implements Feature {
       priority: 100,
       cookie: encodeCookie({ feature: "port", number: ofport }),
       match: [whereRegister("place", places.local), whereRegister("location", ofport)],
-      actions: [
-        setField("eth_src", routerMac),
-        setField("eth_dst", mac),
-        { kind: "dec-ttl" },
-        { kind: "output", port: ofport },
-      ],
+      actions: [setField("eth_dst", mac), { kind: "output", port: ofport }],
     });
   }
 }

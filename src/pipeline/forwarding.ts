@@ -14,6 +14,7 @@ import {
   familyFields,
   load,
   move,
+  setField,
   subfield,
   whereArgument,
   whereFamily,
@@ -222,7 +223,7 @@ function renderRoute(): Flow[] {
       const route = { table: "Route", priority: 100 } as const;
       flows.push(
         plumb({ ...route, match: [...match, whereRegister("known", 0)], next: "Transport" }),
-        plumb({ ...route, match: [...match, whereRegister("known", 1)], next: "Output" }),
+        plumb({ ...route, match: [...match, whereRegister("known", 1)], next: "Forward" }),
       );
     }
   }
@@ -319,6 +320,18 @@ function renderCommit(): Flow[] {
       priority: 100,
       match: [whereFamily(family)],
       actions: [commit],
+      next: "Forward",
+    }),
+  );
+}
+
+function renderForward(): Flow[] {
+  return families.map((family) =>
+    plumb({
+      table: "Forward",
+      priority: 100,
+      match: [whereFamily(family)],
+      actions: [{ kind: "dec-ttl" }, setField("eth_src", routerMac)],
       next: "Output",
     }),
   );
@@ -339,5 +352,6 @@ export function renderForwarding(): readonly Flow[] {
     ...renderTransport(),
     ...renderGates(),
     ...renderCommit(),
+    ...renderForward(),
   ];
 }

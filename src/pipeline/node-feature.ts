@@ -123,9 +123,7 @@ export class NodeFeature implements Feature {
         cookie,
         match: [whereRegister("location", number)],
         actions: [
-          setField("eth_src", routerMac),
           setField("eth_dst", routerMac),
-          { kind: "dec-ttl" },
           setField(destination, vtep.bits),
           { kind: "output", port: tunnel },
         ],

@@ -53,6 +53,7 @@ export const tables = {
   IngressPosture: step(44, "Isolated destinations end here, open ones go on."),
   IngressBaseline: step(45, "Ingress rules of the baseline tier, then the domain's default."),
   Commit: step(50, "The connection becomes known, with the rules that admitted it."),
+  Forward: step(55, "What a router does to every packet: one hop less, its own MAC as the source."),
   Output: step(60, "To the local port, the gateway, or with the domain's VNI to the tunnel."),
   TunnelOutput: step(61, "To the node where the destination is."),
   Endpoint: callee(100, "Function: address in a domain to identity and location."),
