@@ -43,6 +43,8 @@ export interface Split {
 export interface CompiledPolicy {
   readonly policy: Policy;
   readonly subject: EndpointsDefinition;
+  /** Empty outside `networkpolicy`: no other tier denies by default. */
+  readonly isolates: readonly Direction[];
   readonly rules: readonly CompiledRule[];
   /** Every group that the policy names, each once. */
   readonly groups: readonly GroupDefinition[];
@@ -144,6 +146,7 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
   return {
     policy,
     subject,
+    isolates: policy.tier === "networkpolicy" ? policy.isolates : [],
     rules,
     groups: [...groups.values()],
     splits: [...splits.values()],

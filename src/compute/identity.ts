@@ -1,6 +1,6 @@
 // Endpoints that no policy can tell apart share an identity.
 import type { Endpoint } from "../model/endpoint.ts";
-import { type Relevance, portAttribute } from "./relevance.ts";
+import { type Relevant, portAttribute } from "./relevance.ts";
 import { byCodeUnits, word } from "./words.ts";
 
 /** A policy-relevant named port. */
@@ -23,12 +23,12 @@ export interface IdentityDefinition {
   readonly ports: readonly IdentityPort[];
 }
 
-function relevantKeys(endpoint: Endpoint, relevance: Relevance): readonly string[] {
+function relevantKeys(endpoint: Endpoint, relevance: Relevant): readonly string[] {
   const keys = Object.keys(endpoint.labels).filter((key) => relevance.hasLabel(endpoint.zone, key));
   return keys.length > 1 ? keys.toSorted(byCodeUnits) : keys;
 }
 
-function relevantPorts(endpoint: Endpoint, relevance: Relevance): readonly IdentityPort[] {
+function relevantPorts(endpoint: Endpoint, relevance: Relevant): readonly IdentityPort[] {
   if (endpoint.namedPorts.length === 0) return noPorts;
   const byText = new Map<string, IdentityPort>();
   for (const { protocol, name, port } of endpoint.namedPorts) {
@@ -42,7 +42,7 @@ function relevantPorts(endpoint: Endpoint, relevance: Relevance): readonly Ident
 const noPorts: readonly IdentityPort[] = [];
 
 /** The id of the endpoint's identity. */
-export function identityIdOf(endpoint: Endpoint, relevance: Relevance): string {
+export function identityIdOf(endpoint: Endpoint, relevance: Relevant): string {
   let id = `${word(endpoint.domain)} ${word(endpoint.zone)}`;
   let separator = " ";
   for (const key of relevantKeys(endpoint, relevance)) {
@@ -55,7 +55,7 @@ export function identityIdOf(endpoint: Endpoint, relevance: Relevance): string {
   return id;
 }
 
-export function defineIdentity(endpoint: Endpoint, relevance: Relevance): IdentityDefinition {
+export function defineIdentity(endpoint: Endpoint, relevance: Relevant): IdentityDefinition {
   const { domain, zone } = endpoint;
   const keys = relevantKeys(endpoint, relevance);
   return {

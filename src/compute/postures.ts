@@ -63,14 +63,14 @@ export class Postures {
   /** Ids of the groups that other policies isolate than before. */
   #isolate(came: readonly CompiledPolicy[], went: readonly CompiledPolicy[]): ReadonlySet<string> {
     const changed = new Set<string>();
-    for (const { policy, subject } of went) {
-      for (const direction of policy.isolates) {
+    for (const { policy, subject, isolates } of went) {
+      for (const direction of isolates) {
         this.#isolating[direction].delete(subject.id, policy.id);
         changed.add(subject.id);
       }
     }
-    for (const { policy, subject } of came) {
-      for (const direction of policy.isolates) {
+    for (const { policy, subject, isolates } of came) {
+      for (const direction of isolates) {
         this.#isolating[direction].add(subject.id, policy.id);
         changed.add(subject.id);
       }

@@ -39,8 +39,15 @@ export function portAttribute(protocol: string, name: string): string {
   return `${protocol}/${name}`;
 }
 
+/** What decides something in a zone. */
+export interface Relevant {
+  hasLabel(zone: string, key: string): boolean;
+  /** `attribute` as `portAttribute` gives it. */
+  hasPort(zone: string, attribute: string): boolean;
+}
+
 /** Counts uses by zone. */
-export class Relevance {
+export class Relevance implements Relevant {
   readonly #labels: Scoped = new Map();
   readonly #ports: Scoped = new Map();
 

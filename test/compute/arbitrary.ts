@@ -1,0 +1,221 @@
+// Random model objects, set and deleted one by one. There are few zones, labels, ports and nodes, so that references
+// collide, dangle and come back. Besides the usual there is what users get wrong or do on purpose: unknown zones,
+// endpoints without node or address, equal addresses in two domains, odd label keys, unreadable networks.
+import fc from "fast-check";
+import type { Domain, Endpoint, Node, Zone } from "../../src/model/endpoint.ts";
+import type {
+  Direction,
+  EndpointSelector,
+  LabelSelector,
+  Peer,
+  Policy,
+  Rule,
+  SelectorRequirement,
+  Service,
+  Tier,
+} from "../../src/model/policy.ts";
+
+const zoneNames = ["shop", "data", "ops"];
+export const nodeNames = ["node-1", "node-2", "node-3"];
+const domainNames = ["blue", "red"];
+const endpointNames = ["a", "b", "c", "d", "e", "f"];
+const policyNames = ["p", "q", "r", "s"];
+const labelKeys = ["app", "tier", "odd key,=", "__proto__", "release"];
+const labelValues = ["web", "db", "", "1 2"];
+export const portNumbers = [80, 8080, 9090];
+const portNames = ["http", "metrics"];
+
+const labels = fc
+  .array(fc.tuple(fc.constantFrom(...labelKeys), fc.constantFrom(...labelValues)), { maxLength: 3 })
+  .map((entries) => Object.fromEntries(entries));
+
+const values = fc.array(fc.constantFrom(...labelValues), { minLength: 1, maxLength: 2 });
+const key = fc.constantFrom(...labelKeys);
+
+const requirement: fc.Arbitrary<SelectorRequirement> = fc.oneof(
+  fc.record({ key, operator: fc.constantFrom("In" as const, "NotIn" as const), values }),
+  fc.record({
+    key,
+    operator: fc.constantFrom("Exists" as const, "DoesNotExist" as const),
+    values: fc.constant([]),
+  }),
+);
+
+const labelSelector: fc.Arbitrary<LabelSelector> = fc.record({
+  matchLabels: fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, labels),
+  matchExpressions: fc.array(requirement, { maxLength: 1 }),
+});
+
+const endpointSelector: fc.Arbitrary<EndpointSelector> = fc.record({
+  zones: fc.oneof(
+    fc.record({ kind: fc.constant("name" as const), name: fc.constantFrom(...zoneNames) }),
+    fc.record({ kind: fc.constant("labels" as const), selector: labelSelector }),
+  ),
+  endpoints: labelSelector,
+});
+
+/** 10.0.0.0/28 and 2001:db8::/124 hold every endpoint. */
+const cidr = fc.oneof(
+  {
+    weight: 20,
+    arbitrary: fc.constantFrom(
+      "10.0.0.0/28",
+      "10.0.0.2/31",
+      "0.0.0.0/0",
+      "192.0.2.0/24",
+      "2001:db8::/124",
+      "::/0",
+      "10.0.0.1/8",
+    ),
+  },
+  fc.constant("10.0.0.0/33"),
+);
+
+const peer: fc.Arbitrary<Peer> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: endpointSelector.map((selector) => ({ kind: "endpoints" as const, ...selector })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant("network" as const),
+      cidr,
+      except: fc.array(cidr, { maxLength: 2 }),
+    }),
+  },
+  fc.constant({ kind: "invalid" as const, reason: "a test" }),
+);
+
+const protocol = fc.constantFrom("TCP" as const, "UDP" as const);
+const portNumber = fc.constantFrom(...portNumbers);
+const name = fc.constantFrom(...portNames);
+
+const service: fc.Arbitrary<Service> = fc.oneof(
+  fc.record({ kind: fc.constant("protocol" as const), protocol }),
+  fc.record({ kind: fc.constant("ports" as const), protocol, from: portNumber, to: portNumber }),
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("named" as const), protocol, name }) },
+  fc.constant({ kind: "invalid" as const, reason: "a test" }),
+);
+
+function anyOr<Value>(
+  list: fc.Arbitrary<readonly Value[]>,
+): fc.Arbitrary<readonly Value[] | "any"> {
+  return fc.oneof(fc.constant("any" as const), { weight: 3, arbitrary: list });
+}
+
+const rules: fc.Arbitrary<readonly Rule[]> = fc
+  .array(
+    fc.record({
+      action: fc.constantFrom("allow" as const, "allow" as const, "deny" as const, "pass" as const),
+      peers: anyOr(fc.array(peer, { maxLength: 3 })),
+      services: anyOr(fc.array(service, { maxLength: 2 })),
+    }),
+    { maxLength: 2 },
+  )
+  .map((list) => list.map((rule, index) => ({ index, ...rule })));
+
+const tier = fc.oneof(
+  { weight: 3, arbitrary: fc.constant<Tier>("networkpolicy") },
+  { weight: 2, arbitrary: fc.constantFrom<Tier>("admin", "isobar", "baseline") },
+);
+
+function policy(id: string): fc.Arbitrary<Policy> {
+  return fc.record({
+    id: fc.constant(id),
+    tier,
+    priority: fc.constantFrom(0, 10),
+    subject: endpointSelector,
+    isolates: fc.uniqueArray(fc.constantFrom<Direction>("ingress", "egress")),
+    ingress: rules,
+    egress: rules,
+  });
+}
+
+/** Its addresses follow from its id, so that they are unique in a domain. */
+function endpoint(id: string): fc.Arbitrary<Endpoint> {
+  const host = endpointNames.indexOf(id) + 1;
+  const v4 = `10.0.0.${host}`;
+  return fc.record({
+    id: fc.constant(id),
+    zone: fc.constantFrom(...zoneNames),
+    labels,
+    namedPorts: fc.array(fc.record({ name, protocol, port: portNumber }), { maxLength: 2 }),
+    domain: fc.oneof({ weight: 4, arbitrary: fc.constant("blue") }, fc.constant("red")),
+    addresses: fc.oneof(
+      { weight: 5, arbitrary: fc.constant([v4, `2001:db8::${host}`]) },
+      { weight: 2, arbitrary: fc.constant([v4]) },
+      fc.constant([]),
+    ),
+    mac: fc.constant(`0a:00:00:00:00:0${host}`),
+    node: fc.oneof(
+      { weight: 8, arbitrary: fc.constantFrom<string | undefined>(...nodeNames) },
+      fc.constant(undefined),
+    ),
+  });
+}
+
+function zone(id: string): fc.Arbitrary<Zone> {
+  return fc.record({ name: fc.constant(id), labels });
+}
+
+function domain(id: string): fc.Arbitrary<Domain> {
+  const pools = ["10.0.0.0/28", "2001:db8::/124"];
+  return fc.constant({ name: id, vni: domainNames.indexOf(id) + 1, pools });
+}
+
+function node(id: string): fc.Arbitrary<Node> {
+  return fc
+    .constantFrom(["192.0.2.1"], ["192.0.2.2", "2001:db8:1::1"])
+    .map((addresses) => ({ name: id, addresses }));
+}
+
+interface Setting<Kind, Value> {
+  readonly kind: Kind;
+  readonly id: string;
+  readonly value: Value | undefined;
+}
+
+/** One object set, or deleted where there is no value. */
+export type Change =
+  | Setting<"zone", Zone>
+  | Setting<"endpoint", Endpoint>
+  | Setting<"domain", Domain>
+  | Setting<"node", Node>
+  | Setting<"policy", Policy>;
+
+const kinds = [
+  { kind: "zone", weight: 2, ids: zoneNames, value: zone },
+  { kind: "endpoint", weight: 6, ids: endpointNames, value: endpoint },
+  { kind: "domain", weight: 1, ids: domainNames, value: domain },
+  { kind: "node", weight: 1, ids: nodeNames, value: node },
+  { kind: "policy", weight: 6, ids: policyNames, value: policy },
+] as const;
+
+type Kind = (typeof kinds)[number];
+
+function changeTo({ kind, value }: Kind, id: string): fc.Arbitrary<Change> {
+  const values: fc.Arbitrary<unknown> = value(id);
+  return values.map((each) => ({ kind, id, value: each }) as Change);
+}
+
+/** Deletions are one in five, often of what does not exist. */
+export const changeArbitrary: fc.Arbitrary<Change> = fc.oneof(
+  ...kinds.map((kind) => ({
+    weight: kind.weight,
+    arbitrary: fc.constantFrom(...kind.ids).chain((id) =>
+      fc.oneof(
+        { weight: 4, arbitrary: changeTo(kind, id) },
+        {
+          weight: 1,
+          arbitrary: fc.constant({ kind: kind.kind, id, value: undefined } as Change),
+        },
+      ),
+    ),
+  })),
+);
+
+/** Every object that there can be, as changes from nothing. */
+export const clusterArbitrary: fc.Arbitrary<readonly Change[]> = fc.tuple(
+  ...kinds.flatMap((kind) => kind.ids.map((id) => changeTo(kind, id))),
+);

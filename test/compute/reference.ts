@@ -1,0 +1,231 @@
+// The definition that the graph is measured against: every node's resources, from the objects, by trying everything on
+// everything. Only names and the reading of a single policy are taken from the graph.
+import { type CompiledRule, compilePolicy } from "../../src/compute/compile.ts";
+import { everyEndpoint } from "../../src/compute/definition.ts";
+import { identityIdOf } from "../../src/compute/identity.ts";
+import { alwaysRelevantKeys, portAttribute } from "../../src/compute/relevance.ts";
+import { word } from "../../src/compute/words.ts";
+import type { Endpoint } from "../../src/model/endpoint.ts";
+import type { Direction, EndpointSelector, Policy } from "../../src/model/policy.ts";
+import { matchesEndpoint, selectorKeys } from "../../src/model/selector.ts";
+import { keyText } from "../../src/southbound/encoded.ts";
+import type { Resource, RuleResource } from "../../src/southbound/resources.ts";
+import { type NodeState, World } from "./world.ts";
+
+/** An endpoint that takes part, with its identity's id. */
+interface Placed {
+  readonly endpoint: Endpoint;
+  readonly node: string;
+  readonly identity: string;
+}
+
+export class Reference {
+  readonly #world: World;
+  readonly #placed: readonly Placed[];
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#placed = [...world.endpoints.values()].flatMap((endpoint) => {
+      const { node, addresses, zone } = endpoint;
+      if (node === undefined || addresses.length === 0 || !world.zones.has(zone)) return [];
+      return [{ endpoint, node, identity: identityIdOf(endpoint, this) }];
+    });
+  }
+
+  /** Whether some selector that looks into the zone by name, or into all by labels, uses the key. */
+  hasLabel(zone: string, key: string): boolean {
+    return (
+      alwaysRelevantKeys.has(key) ||
+      this.#compiled().some(({ groups }) =>
+        groups.some(
+          (group) =>
+            group.kind === "endpoints" &&
+            looksInto(group.selector, zone) &&
+            selectorKeys(group.selector.endpoints).includes(key),
+        ),
+      )
+    );
+  }
+
+  hasPort(zone: string, attribute: string): boolean {
+    return this.#compiled().some(({ splits }) =>
+      splits.some(
+        (split) => split.attribute === attribute && looksInto(split.group.selector, zone),
+      ),
+    );
+  }
+
+  stateOf(node: string): NodeState {
+    const resources: Resource[] = [...this.#shared()];
+    const local = this.#placed.filter((placed) => placed.node === node);
+    for (const identity of new Set(local.map((placed) => placed.identity))) {
+      const { endpoint } = local.find((placed) => placed.identity === identity) ?? fail();
+      resources.push({
+        kind: "posture",
+        id: identity,
+        ingress: this.#isolating(endpoint, "ingress"),
+        egress: this.#isolating(endpoint, "egress"),
+      });
+    }
+    for (const { subject, peers, resource } of this.#rules()) {
+      if (!subject.members.some((placed) => placed.node === node)) continue;
+      resources.push(resource);
+      for (const { id, members, networks } of [subject, ...peers]) {
+        const identities = [...new Set(members.map((placed) => placed.identity))].toSorted();
+        resources.push({ kind: "group", id, identities, networks });
+      }
+    }
+    return new Map(resources.map((resource) => [keyText(resource), resource]));
+  }
+
+  *#shared(): Generator<Resource, void, undefined> {
+    for (const [id, { vni, pools }] of this.#world.domains)
+      yield { kind: "domain", id, vni, pools };
+    for (const [id, { addresses }] of this.#world.nodes) yield { kind: "node", id, addresses };
+    for (const { endpoint, node, identity } of this.#placed) {
+      const { id, domain, addresses, mac } = endpoint;
+      yield { kind: "endpoint", id, domain, node, addresses, mac, identity };
+    }
+  }
+
+  #compiled() {
+    return [...this.#world.policies.values()].map(compilePolicy);
+  }
+
+  #members(selector: EndpointSelector): readonly Placed[] {
+    return this.#placed.filter(({ endpoint }) => {
+      const zone = this.#world.zones.get(endpoint.zone);
+      return zone !== undefined && matchesEndpoint(selector, zone, endpoint.labels);
+    });
+  }
+
+  #isolating(endpoint: Endpoint, direction: Direction): readonly string[] {
+    const zone = this.#world.zones.get(endpoint.zone) ?? fail();
+    return [...this.#world.policies.values()]
+      .filter(
+        ({ tier, isolates, subject }) =>
+          tier === "networkpolicy" &&
+          isolates.includes(direction) &&
+          matchesEndpoint(subject, zone, endpoint.labels),
+      )
+      .map(({ id }) => id)
+      .toSorted();
+  }
+
+  *#rules() {
+    for (const compiled of this.#compiled()) {
+      const subject = this.#group(compiled.subject.id, compiled.subject.selector);
+      for (const rule of compiled.rules) {
+        const peers = this.#peers(rule);
+        if (peers.length === 0 && rule.peers !== "any") continue;
+        if (rule.ports === "any" || rule.ports.length > 0) {
+          yield ruleOf(compiled.policy, rule, { subject, peers, ports: rule.ports, suffix: "" });
+        }
+        yield* this.#named(compiled.policy, rule, subject);
+      }
+    }
+  }
+
+  *#named(policy: Policy, rule: CompiledRule, subject: GroupNow) {
+    const destinations =
+      rule.direction === "ingress"
+        ? [subject]
+        : rule.peers === "any"
+          ? [this.#group(everyEndpoint.id, everyEndpoint.selector)]
+          : rule.peers.endpoints.map(({ id, selector }) => this.#group(id, selector));
+    for (const { protocol, attribute } of rule.named) {
+      for (const port of new Set(
+        destinations.flatMap(({ members }) =>
+          members.flatMap(({ endpoint }) => portsOf(endpoint, attribute)),
+        ),
+      )) {
+        const suffix = ` :${word(attribute)}=${port}`;
+        const parts = destinations
+          .map(({ id, members, networks }) => ({
+            id: id + suffix,
+            members: members.filter(({ endpoint }) => portsOf(endpoint, attribute).includes(port)),
+            networks,
+          }))
+          .filter(({ members }) => members.length > 0);
+        const ports = [{ protocol, from: port, to: port }];
+        const [part] = parts;
+        yield rule.direction === "ingress"
+          ? ruleOf(policy, rule, {
+              subject: part ?? fail(),
+              peers: this.#peers(rule),
+              ports,
+              suffix: "",
+            })
+          : ruleOf(
+              policy,
+              { ...rule, peers: { endpoints: [], networks: undefined } },
+              { subject, peers: parts, ports, suffix },
+            );
+      }
+    }
+  }
+
+  #group(id: string, selector: EndpointSelector): GroupNow {
+    return { id, members: this.#members(selector), networks: [] };
+  }
+
+  #peers({ peers }: CompiledRule): readonly GroupNow[] {
+    if (peers === "any") return [];
+    const groups = peers.endpoints.map(({ id, selector }) => this.#group(id, selector));
+    if (peers.networks === undefined) return groups;
+    const { id, networks } = peers.networks;
+    return [...groups, { id, members: [], networks }];
+  }
+}
+
+/** A group with its members. */
+interface GroupNow {
+  readonly id: string;
+  readonly members: readonly Placed[];
+  readonly networks: Extract<Resource, { kind: "group" }>["networks"];
+}
+
+function ruleOf(
+  policy: Policy,
+  { direction, rule, peers: declared }: CompiledRule,
+  {
+    subject,
+    peers,
+    ports,
+    suffix,
+  }: {
+    readonly subject: GroupNow;
+    readonly peers: readonly GroupNow[];
+    readonly ports: RuleResource["ports"];
+    readonly suffix: string;
+  },
+) {
+  const resource: RuleResource = {
+    kind: "rule",
+    id: `${word(policy.id)} ${direction} ${rule.index} ${subject.id}${suffix}`,
+    direction,
+    tier: policy.tier,
+    priority: policy.priority,
+    action: rule.action,
+    subjects: [subject.id],
+    peers: declared === "any" ? "any" : peers.map(({ id }) => id),
+    ports,
+    policy: policy.id,
+    ruleIndex: rule.index,
+  };
+  return { subject, peers, resource };
+}
+
+function looksInto({ zones }: EndpointSelector, zone: string): boolean {
+  return zones.kind === "labels" || zones.name === zone;
+}
+
+function portsOf(endpoint: Endpoint, attribute: string): readonly number[] {
+  return endpoint.namedPorts
+    .filter(({ protocol, name }) => portAttribute(protocol, name) === attribute)
+    .map(({ port }) => port);
+}
+
+function fail(): never {
+  throw new Error("the reference contradicts itself");
+}
