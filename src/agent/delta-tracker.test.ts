@@ -33,7 +33,7 @@ test("after any calls the pending changes lead from the actual to the desired, a
           assert.notEqual(wanted, tracker.actual.get(name));
           result.set(name, wanted);
         }
-        assert.deepEqual([...result].toSorted(), [...tracker.desired].toSorted());
+        assert.deepEqual(result, new Map(tracker.desired));
         assert.equal(tracker.settled, tracker.updates.size + tracker.deletions.size === 0);
       }
     }),

@@ -89,6 +89,7 @@ function createListener(options: ListenOptions, accept: (socket: Socket) => void
       requestCert: true,
       rejectUnauthorized: true,
       handshakeTimeout: 10_000,
+      allowHalfOpen: true,
     },
     accept,
   );

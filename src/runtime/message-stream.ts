@@ -15,6 +15,8 @@ export interface StreamLimits {
 export interface StreamHandlers {
   /** A message as parsed, not yet validated. What it throws closes the stream. */
   readonly onMessage: (message: unknown) => void;
+  /** The peer sends no more; it may still read. Closes the stream when absent. */
+  readonly onEnd?: () => void;
   /** Called once; `reason` is absent after a clean end by either side. */
   readonly onClose: (reason?: Error) => void;
 }
@@ -51,8 +53,11 @@ export class MessageStream {
       });
     });
     this.#socket.on("end", () => {
-      this.#attempt(() => frames.end());
-      this.#socket.end();
+      this.#attempt(() => {
+        frames.end();
+        if (handlers.onEnd === undefined) this.close();
+        else handlers.onEnd();
+      });
     });
     this.#socket.once("close", () => this.#closed());
     if (this.#socket.closed) this.#closed();

@@ -1,0 +1,186 @@
+// The node agent: joins what a controller tells, what the node's switch has and what is attached to it.
+//
+//   controller ---> ControllerLink --> NodeState --> FlowReconciler --> OpenFlow
+//                                         ^ facts
+//   local socket -> Attachments ----> SwitchDatabase <--> OVSDB
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { LocalFact } from "../pipeline/fact.ts";
+import { aborted } from "../runtime/lifecycle.ts";
+import type { Log } from "../runtime/log.ts";
+import { WorkQueue } from "../runtime/work-queue.ts";
+import type { AgentStatus, LocalReply, LocalRequest } from "../southbound/attachment.ts";
+import type { Ack } from "../southbound/messages.ts";
+import type { Delta } from "../southbound/resources.ts";
+import { Attachments } from "./attachments.ts";
+import type { AgentConfig } from "./config.ts";
+import { ControllerLink } from "./controller-link.ts";
+import { FlowReconciler } from "./flow-reconciler.ts";
+import { GatewayKeeper } from "./gateway-keeper.ts";
+import { listenLocally } from "./local-server.ts";
+import { NodeState } from "./node-state.ts";
+import { followFlows } from "./openflow-link.ts";
+import { Readiness } from "./readiness.ts";
+import { describeRefusals } from "./refusal.ts";
+import { StateFile } from "./state-file.ts";
+import { SwitchDatabase } from "./switch-database.ts";
+import { attachmentOf, differenceOf, localFacts } from "./switch-ports.ts";
+
+/** Work that is retried until it succeeds. */
+const duties = ["bridge", "gateway"] as const;
+type Duty = (typeof duties)[number];
+
+export class Agent {
+  readonly #config: AgentConfig;
+  readonly #log: Log;
+  readonly #file: StateFile;
+  readonly #state: NodeState;
+  readonly #flows = new FlowReconciler();
+  readonly #database: SwitchDatabase;
+  readonly #gateway: GatewayKeeper;
+  readonly #link: ControllerLink;
+  readonly #readiness: Readiness;
+  readonly #attachments: Attachments;
+  readonly #duties: WorkQueue;
+  #facts: ReadonlyMap<string, LocalFact> = new Map();
+
+  /** @throws {Error} when the state directory cannot be used. */
+  constructor(config: AgentConfig, log: Log) {
+    this.#config = config;
+    this.#log = log;
+    const { node, controllers, tls } = config;
+    this.#file = StateFile.open(join(config.stateDir, "agent.db"), (err, keptAs) =>
+      log.error({ err, keptAs }, "the state file cannot be read; starting without it"),
+    );
+    this.#state = new NodeState(node, this.#file, (err) =>
+      log.error({ err }, "the state cannot be stored"),
+    );
+    this.#database = new SwitchDatabase(config, log);
+    this.#gateway = new GatewayKeeper(config, this.#state);
+    this.#link = new ControllerLink({
+      node,
+      controllers,
+      ...(tls === undefined ? {} : { tls }),
+      log,
+      have: () => this.#state.digests(),
+      onDelta: async (delta, completes, signal) => await this.#take(delta, completes, signal),
+    });
+    this.#readiness = new Readiness({
+      node,
+      state: this.#state,
+      flows: this.#flows,
+      controller: () => this.#link.controller,
+    });
+    this.#attachments = new Attachments({
+      file: this.#file,
+      log,
+      database: this.#database,
+      readiness: this.#readiness,
+      mtu: async () => await this.#gateway.mtu(),
+      checksumInKernel: config.datapathType === "netdev",
+    });
+    this.#duties = new WorkQueue({
+      reconcile: async (key) => await this.#perform(key),
+      onError: (duty, err, attempt) => {
+        if (attempt === 1) log.warn({ err, duty }, "failed; trying again");
+      },
+    });
+  }
+
+  /** Runs until `signal` is aborted. Flows, ports and interfaces stay as they are. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { socket, rundir, bridge, node } = this.#config;
+    const log = this.#log;
+    this.#flows.change(this.#state.load());
+    this.#database.on("due", () => this.#due("bridge"));
+    this.#database.on("ports", () => this.#updateFacts());
+    const server = await listenLocally(socket, log, async (request) => this.#handle(request));
+    log.info({ node, complete: this.#state.complete }, "started");
+    try {
+      await Promise.all([
+        this.#link.run(signal),
+        followFlows(join(rundir, `${bridge}.mgmt`), this.#flows, { log, signal }),
+        aborted(signal),
+      ]);
+    } finally {
+      await server.close();
+      await rm(socket, { force: true });
+      await this.#duties[Symbol.asyncDispose]();
+      await this.#database[Symbol.asyncDispose]();
+      this.#file.close();
+      log.info("stopped");
+    }
+  }
+
+  /** Takes a controller's delta in at once; settles when the switch has confirmed it. */
+  async #take(delta: Delta, completes: boolean, signal: AbortSignal): Promise<Ack["errors"]> {
+    const version = this.#flows.change(this.#state.applyResources(delta, completes));
+    this.#allowChanges();
+    this.#readiness.changed();
+    const concernsGateway = [...delta.upserts, ...delta.deletes].some(
+      ({ kind }) => kind === "domain" || kind === "node",
+    );
+    if (concernsGateway) this.#due("gateway");
+    await this.#flows.confirmed(version, signal);
+    return [
+      ...this.#state.problems(),
+      ...describeRefusals(this.#flows.refused, this.#state.numbers),
+    ];
+  }
+
+  #updateFacts(): void {
+    const facts = localFacts(this.#database.ports(), this.#config.gatewayDomain);
+    const difference = differenceOf(this.#facts, facts);
+    this.#facts = facts;
+    if (difference.upserts.length + difference.deletes.length > 0) {
+      this.#flows.change(this.#state.applyLocal(difference));
+    }
+    this.#allowChanges();
+  }
+
+  /** Before resources and ports are both known, flows that are still needed would be taken for surplus. */
+  #allowChanges(): void {
+    if (this.#state.complete && this.#database.ready) this.#flows.enable();
+  }
+
+  #due(duty: Duty): void {
+    this.#duties.add(duty);
+  }
+
+  async #perform(duty: string): Promise<void> {
+    if (duty === ("bridge" satisfies Duty)) {
+      await this.#attachments.recover(await this.#database.ensure());
+      this.#due("gateway");
+    } else if (this.#database.ready) {
+      await this.#gateway.apply();
+    }
+  }
+
+  async #handle(request: LocalRequest): Promise<LocalReply> {
+    switch (request.type) {
+      case "attach":
+        return await this.#attachments.attach(request);
+      case "detach":
+        return await this.#attachments.detach(request);
+      case "status":
+        return this.#status();
+    }
+  }
+
+  #status(): AgentStatus {
+    const { controller, revision } = this.#link;
+    const attached = [...this.#database.ports().values()].map(attachmentOf);
+    return {
+      type: "status",
+      node: this.#config.node,
+      ...(controller === undefined ? {} : { controller }),
+      revision,
+      switchConnected: this.#flows.connected,
+      flows: this.#flows.length,
+      resources: this.#state.counts(),
+      endpoints: attached
+        .filter((attachment) => attachment !== undefined)
+        .map(({ endpoint: id, port }) => ({ id, port })),
+    };
+  }
+}

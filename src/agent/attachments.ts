@@ -1,0 +1,228 @@
+// Gives containers their interfaces and takes them back. An attachment is recorded before anything is made, so that a
+// killed agent finds at its next start what it was about to do.
+//
+//   attach: record -> veth pair -> switch port -> flows confirmed -> answer
+//   detach:           switch port -> veth pair -> record
+import { formatAddress, parseAddress, widthOf } from "../net/address.ts";
+import type { Log } from "../runtime/log.ts";
+import type { AttachRequest, Attached, DetachRequest, Detached } from "../southbound/attachment.ts";
+import type { EndpointResource } from "../southbound/resources.ts";
+import type { OvsBridge } from "../switch/ovs-bridge.ts";
+import { Batcher } from "./batcher.ts";
+import {
+  createInterface,
+  deleteInterfaces,
+  gateways,
+  listInterfaces,
+} from "./container-interface.ts";
+import { AttachError, CommandError } from "./errors.ts";
+import type { Readiness } from "./readiness.ts";
+import type { StateFile, StoredAttachment } from "./state-file.ts";
+import type { SwitchDatabase } from "./switch-database.ts";
+import {
+  attachmentOf,
+  attachmentPortConfig,
+  isAttachmentPort,
+  nextOfport,
+  portNameOf,
+} from "./switch-ports.ts";
+
+export interface AttachmentsOptions {
+  readonly file: StateFile;
+  readonly log: Log;
+  readonly database: SwitchDatabase;
+  readonly readiness: Readiness;
+  /** MTU of the interfaces. */
+  readonly mtu: () => Promise<number>;
+  readonly checksumInKernel: boolean;
+}
+
+/** How long changes of ports wait for the switch's database. */
+const databaseTimeoutMs = 3_000;
+
+export class Attachments {
+  readonly #options: AttachmentsOptions;
+  readonly #records = new Map<string, StoredAttachment>();
+  /** The last request for each port; the next one for it waits. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #additions: Batcher<StoredAttachment>;
+  readonly #removals: Batcher<string>;
+  #lastOfport = 0;
+
+  constructor(options: AttachmentsOptions) {
+    this.#options = options;
+    for (const record of options.file.attachments()) this.#records.set(record.port, record);
+    const bridge = async (): Promise<OvsBridge> =>
+      await options.database.bridge(AbortSignal.timeout(databaseTimeoutMs));
+    this.#additions = new Batcher(async (records) => {
+      await (await bridge()).addPorts(records.map(attachmentPortConfig));
+    });
+    this.#removals = new Batcher(async (ports) => {
+      await (await bridge()).removePorts(ports);
+    });
+  }
+
+  /** @throws {AttachError} after taking everything back that was made. */
+  async attach(request: AttachRequest): Promise<Attached> {
+    const port = portNameOf(request.container, request.interface);
+    return await this.#inTurn(port, async () => await this.#attach(port, request));
+  }
+
+  /** Always succeeds: what cannot be removed now is removed when the switch is back. */
+  async detach(request: DetachRequest): Promise<Detached> {
+    const port = portNameOf(request.container, request.interface);
+    return await this.#inTurn(port, async () => {
+      await this.#remove(port);
+      return { type: "detached" };
+    });
+  }
+
+  /**
+   * Compares the records with the switch's ports and the node's interfaces, and completes or removes what is half made.
+   * To be called when the switch's database has been reached anew.
+   */
+  async recover(bridge: OvsBridge): Promise<void> {
+    const { file, log } = this.#options;
+    const interfaces = await listInterfaces();
+    const ports = bridge.ports();
+    for (const port of ports.values()) {
+      const labelled = attachmentOf(port);
+      if (labelled === undefined || this.#records.has(port.name)) continue;
+      file.putAttachment(labelled);
+      this.#records.set(port.name, labelled);
+    }
+    for (const record of this.#records.values()) {
+      if (this.#turns.has(record.port)) continue;
+      if (!interfaces.has(record.port)) {
+        log.info({ endpoint: record.endpoint, port: record.port }, "its interface is gone");
+        await this.#inTurn(record.port, async () => await this.#remove(record.port));
+      } else if (!ports.has(record.port)) {
+        await this.#inTurn(record.port, async () => await this.#additions.add(record));
+      }
+    }
+    const orphans = [...interfaces].filter(
+      (name) => isAttachmentPort(name) && !this.#records.has(name) && !this.#turns.has(name),
+    );
+    await deleteInterfaces(orphans);
+  }
+
+  async #attach(port: string, request: AttachRequest): Promise<Attached> {
+    const { readiness, file, database } = this.#options;
+    const signal = AbortSignal.timeout(request.timeoutMs);
+    const endpoint = await readiness.endpoint(request.endpoint, signal);
+    const known = this.#records.get(port);
+    const interfaces = await listInterfaces();
+    const mtu = await this.#options.mtu();
+    const whole =
+      known?.endpoint === request.endpoint && known.netns === request.netns && interfaces.has(port);
+    if (!whole) {
+      if (known !== undefined) await this.#remove(port);
+      const record = this.#newRecord(port, request, await database.bridge(signal));
+      file.putAttachment(record);
+      this.#records.set(port, record);
+    }
+    try {
+      const record = this.#records.get(port);
+      if (record === undefined) throw new AttachError("internal", `${port} has no record`);
+      if (!whole) await this.#createInterface(record, endpoint, mtu);
+      await this.#addPort(record, await database.bridge(signal));
+      await readiness.enforced(endpoint, signal);
+    } catch (error) {
+      await this.#remove(port);
+      throw asAttachError(error);
+    }
+    this.#options.log.info({ endpoint: endpoint.id, port }, "attached");
+    return describe(port, request, endpoint, mtu);
+  }
+
+  async #createInterface(
+    record: StoredAttachment,
+    endpoint: EndpointResource,
+    mtu: number,
+  ): Promise<void> {
+    await createInterface({
+      port: record.port,
+      netns: record.netns,
+      interface: record.interface,
+      mac: endpoint.mac,
+      addresses: endpoint.addresses,
+      mtu,
+      checksumInKernel: this.#options.checksumInKernel,
+    });
+  }
+
+  async #addPort(record: StoredAttachment, bridge: OvsBridge): Promise<void> {
+    if (bridge.ports().get(record.port)?.ofport === undefined) await this.#additions.add(record);
+    const made = bridge.ports().get(record.port);
+    if (made?.ofport !== undefined) return;
+    const reason = made?.error ?? "it gave no port number";
+    throw new AttachError("internal", `the switch did not take ${record.port}: ${reason}`);
+  }
+
+  #newRecord(port: string, request: AttachRequest, bridge: OvsBridge): StoredAttachment {
+    const used = new Set([...this.#records.values()].map((record) => record.ofportRequest));
+    for (const { ofport } of bridge.ports().values()) if (ofport !== undefined) used.add(ofport);
+    this.#lastOfport = nextOfport(used, Math.max(this.#lastOfport, ...used));
+    const { endpoint, container, netns, interface: name } = request;
+    return {
+      port,
+      endpoint,
+      container,
+      netns,
+      interface: name,
+      ofportRequest: this.#lastOfport,
+      attachedMs: Date.now(),
+    };
+  }
+
+  /** Keeps the record when the switch could not be told; without its interface `recover` takes it for removed. */
+  async #remove(port: string): Promise<void> {
+    const { file, log } = this.#options;
+    try {
+      const [removed] = await Promise.allSettled([this.#removals.add(port)]);
+      // The interface goes even when the switch does not answer: the container is about to.
+      await deleteInterfaces([port]);
+      if (removed.status === "rejected") throw removed.reason;
+      file.deleteAttachment(port);
+      this.#records.delete(port);
+    } catch (error) {
+      log.warn({ err: error, port }, "left for later: removing a port");
+    }
+  }
+
+  async #inTurn<Result>(port: string, work: () => Promise<Result>): Promise<Result> {
+    const turn = (this.#turns.get(port) ?? Promise.resolve()).then(work, work);
+    this.#turns.set(port, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(port) === turn) this.#turns.delete(port);
+    }
+  }
+}
+
+function describe(
+  port: string,
+  request: AttachRequest,
+  endpoint: EndpointResource,
+  mtu: number,
+): Attached {
+  const addresses = endpoint.addresses.map(parseAddress);
+  return {
+    type: "attached",
+    interface: request.interface,
+    hostInterface: port,
+    mac: endpoint.mac,
+    addresses: addresses.map((one) => `${formatAddress(one)}/${widthOf(one.family)}`),
+    gateways: addresses.map((one) => gateways[one.family]),
+    mtu,
+  };
+}
+
+function asAttachError(error: unknown): AttachError {
+  if (error instanceof AttachError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new AttachError(error instanceof CommandError ? "invalid" : "internal", message, {
+    cause: error,
+  });
+}

@@ -1,0 +1,54 @@
+// The agent's own socket (southbound/attachment.ts): requests of one client are worked on at the same time and answered
+// in their order.
+import type { Log } from "../runtime/log.ts";
+import { MessageServer } from "../runtime/message-server.ts";
+import type { MessageStream } from "../runtime/message-stream.ts";
+import type { LocalReply, LocalRequest } from "../southbound/attachment.ts";
+import { decodeLocalRequest } from "../southbound/message-schema.ts";
+import { DecodeError } from "../wire/errors.ts";
+import { AttachError } from "./errors.ts";
+
+export type LocalHandler = (request: LocalRequest) => Promise<LocalReply>;
+
+const limits = { maxMessageSize: 64 * 1024, maxQueuedSize: 16 * 1024 * 1024 };
+
+/** @throws {ConnectionError} when the socket is in use. */
+export async function listenLocally(
+  path: string,
+  log: Log,
+  handle: LocalHandler,
+): Promise<MessageServer> {
+  return await MessageServer.listen({
+    address: { kind: "unix", path },
+    ...limits,
+    onStream: (stream) => serve(stream, log, handle),
+  });
+}
+
+function serve(stream: MessageStream, log: Log, handle: LocalHandler): void {
+  let answered = Promise.resolve();
+  stream.start({
+    onMessage: (message) => {
+      const reply = answer(message, log, handle);
+      answered = answered.then(async () => stream.send(await reply));
+    },
+    onEnd: () => void answered.then(() => stream.close()),
+    onClose: () => undefined,
+  });
+}
+
+async function answer(message: unknown, log: Log, handle: LocalHandler): Promise<LocalReply> {
+  try {
+    return await handle(decodeLocalRequest(message));
+  } catch (error) {
+    if (error instanceof DecodeError) {
+      return { type: "error", code: "invalid", message: error.message };
+    }
+    if (error instanceof AttachError) {
+      log.warn({ code: error.code, reason: error.message }, "an attachment failed");
+      return { type: "error", code: error.code, message: error.message };
+    }
+    log.error({ err: error }, "a local request failed");
+    return { type: "error", code: "internal", message: String(error) };
+  }
+}

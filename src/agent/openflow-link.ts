@@ -1,0 +1,62 @@
+// The agent's connection to its bridge, for ever: opened anew whenever it ends.
+import { Backoff } from "../runtime/backoff.ts";
+import { pause } from "../runtime/lifecycle.ts";
+import type { Log } from "../runtime/log.ts";
+import { addFlow, deleteFlow } from "../openflow/flow-mod.ts";
+import type { FlowChanges } from "../pipeline/flow-store.ts";
+import { BundleError } from "../switch/errors.ts";
+import { OpenFlowClient } from "../switch/openflow-client.ts";
+import type { FlowReconciler, FlowSwitch, RefusedFlow } from "./flow-reconciler.ts";
+
+/** The switch behind a client, as the reconciler needs it. */
+function flowSwitch(client: OpenFlowClient, log: Log): FlowSwitch {
+  return {
+    dumpFlows: async () => (await client.dumpFlows()).map(({ flow }) => flow),
+    changeFlows: async ({ upserts, deletes }: FlowChanges) => {
+      try {
+        await client.bundle([...deletes.map(deleteFlow), ...upserts.map(addFlow)]);
+        return [];
+      } catch (error) {
+        const refused = refusedFlows(error);
+        if (refused.length === 0) throw error;
+        for (const { message } of refused)
+          log.error({ reason: message }, "the switch refuses a flow");
+        return refused;
+      }
+    },
+  };
+}
+
+function refusedFlows(error: unknown): readonly RefusedFlow[] {
+  if (!(error instanceof BundleError)) return [];
+  return error.refusals.flatMap(({ request, message }) =>
+    request.kind === "flow-mod" ? [{ flow: request.flow, message }] : [],
+  );
+}
+
+/** Keeps `flows` in force on the bridge with the OpenFlow socket `path` until `signal` is aborted. */
+export async function followFlows(
+  path: string,
+  flows: FlowReconciler,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+): Promise<void> {
+  const backoff = new Backoff({ minMs: 20, maxMs: 1_000 });
+  let lastReason = "";
+  while (!signal.aborted) {
+    const ended = new AbortController();
+    try {
+      await using client = await OpenFlowClient.open({ address: { path } });
+      void client.closed.then(() => ended.abort());
+      log.info({ path }, "connected to the switch");
+      backoff.reset();
+      lastReason = "";
+      await flows.serve(flowSwitch(client, log), AbortSignal.any([signal, ended.signal]));
+      if (!signal.aborted) throw await client.closed;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!signal.aborted && reason !== lastReason) log.warn({ reason }, "no switch");
+      lastReason = reason;
+    }
+    await pause(backoff.next(), signal);
+  }
+}

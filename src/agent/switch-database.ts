@@ -1,0 +1,89 @@
+// The agent's bridge in the switch's database: made, kept, and followed.
+import { EventEmitter, once } from "node:events";
+import type { Log } from "../runtime/log.ts";
+import { OvsBridge } from "../switch/ovs-bridge.ts";
+import { OvsdbClient } from "../switch/ovsdb-client.ts";
+import type { AgentConfig } from "./config.ts";
+import { ownPortConfigs, ownPorts } from "./switch-ports.ts";
+
+interface DatabaseEvents {
+  /** The database was reached anew, or something of the agent's own is missing: `ensure` is due. */
+  due: [];
+  /** Ports are other than before. Not sent before `ensure` has once succeeded. */
+  ports: [];
+}
+
+export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements AsyncDisposable {
+  readonly #config: AgentConfig;
+  readonly #client: OvsdbClient;
+  #bridge: OvsBridge | undefined;
+  #ready = false;
+
+  constructor(config: AgentConfig, log: Log) {
+    super();
+    this.setMaxListeners(0);
+    this.#config = config;
+    this.#client = new OvsdbClient({ address: { path: config.ovsdbSocket } });
+    let lastReason = "";
+    this.#client.on("state", (state, reason) => {
+      if (state === "connected") this.emit("due");
+      const text = reason?.message ?? "";
+      if (text !== "" && text !== lastReason) log.warn({ reason: text }, "no switch database");
+      lastReason = text;
+    });
+  }
+
+  /** Whether the bridge and the agent's own ports are known; false until `ensure` has succeeded. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** The bridge, once it is ready. @throws {Error} when `signal` is aborted first. */
+  async bridge(signal: AbortSignal): Promise<OvsBridge> {
+    for (;;) {
+      if (this.#bridge !== undefined && this.#ready && this.#client.state === "connected") {
+        return this.#bridge;
+      }
+      try {
+        await once(this, "ports", { signal });
+      } catch (cause) {
+        throw new Error("the switch's database does not answer", { cause });
+      }
+    }
+  }
+
+  /** As last seen. */
+  ports(): ReturnType<OvsBridge["ports"]> {
+    return this.#bridge?.ports() ?? new Map();
+  }
+
+  /** Makes the bridge and the agent's own ports, or sets them right. @throws {UnavailableError} @throws {PeerError} */
+  async ensure(): Promise<OvsBridge> {
+    const bridge = await this.#open();
+    await bridge.ensure();
+    await bridge.addPorts(ownPortConfigs());
+    this.#ready = true;
+    this.emit("ports");
+    return bridge;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.close();
+  }
+
+  async #open(): Promise<OvsBridge> {
+    if (this.#bridge !== undefined) return this.#bridge;
+    const { bridge: name, datapathType } = this.#config;
+    const externalIds = { "isobar-role": "integration" };
+    this.#bridge = await OvsBridge.open(this.#client, { name, datapathType, externalIds });
+    this.#bridge.on("change", () => this.#changed());
+    return this.#bridge;
+  }
+
+  #changed(): void {
+    if (!this.#ready) return;
+    const ports = this.ports();
+    if (Object.values(ownPorts).some(({ name }) => !ports.has(name))) this.emit("due");
+    this.emit("ports");
+  }
+}

@@ -1,0 +1,112 @@
+// The node agent's executable. One runs on each node, in the node's network namespace, as root.
+import { hostname } from "node:os";
+import { Command, Option } from "commander";
+import { Agent } from "../agent/agent.ts";
+import { type AgentConfig, detectDatapathType } from "../agent/config.ts";
+import { runService } from "../runtime/lifecycle.ts";
+import { type LogLevel, createLog, logLevels } from "../runtime/log.ts";
+import { parseStreamAddress } from "../runtime/stream-address.ts";
+
+interface Flags {
+  readonly node: string;
+  readonly controller: readonly string[];
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly ovsdb?: string;
+  readonly rundir: string;
+  readonly bridge: string;
+  readonly datapathType: "auto" | AgentConfig["datapathType"];
+  readonly stateDir: string;
+  readonly socket: string;
+  readonly underlayAddress: readonly string[];
+  readonly gatewayDomain: string;
+  readonly logLevel: LogLevel;
+}
+
+/** Time to stop in; what is in progress then is finished or undone at the next start. */
+const graceMs = 10_000;
+
+function option(flags: string, description: string): Option {
+  const made = new Option(flags, description);
+  return made.env(`ISOBAR_${made.name().replaceAll("-", "_").toUpperCase()}`);
+}
+
+/** Repeatable; in the environment a list separated by commas. */
+function listOption(flags: string, description: string): Option {
+  return option(flags, description)
+    .default([])
+    .argParser((text: string, before: readonly string[]) => [...before, ...text.split(",")]);
+}
+
+function configOf(flags: Flags): AgentConfig {
+  const { ca, cert, key, rundir, datapathType } = flags;
+  const tls =
+    ca !== undefined && cert !== undefined && key !== undefined
+      ? { ca, certificate: cert, key }
+      : undefined;
+  const controllers = flags.controller.map(parseStreamAddress);
+  if (tls === undefined && controllers.some(({ kind }) => kind === "tls")) {
+    throw new RangeError("controllers that are reached over TCP need --ca, --cert and --key");
+  }
+  return {
+    node: flags.node,
+    controllers,
+    ...(tls === undefined ? {} : { tls }),
+    ovsdbSocket: flags.ovsdb ?? `${rundir}/db.sock`,
+    rundir,
+    bridge: flags.bridge,
+    datapathType: datapathType === "auto" ? detectDatapathType() : datapathType,
+    stateDir: flags.stateDir,
+    socket: flags.socket,
+    underlayAddresses: flags.underlayAddress,
+    gatewayDomain: flags.gatewayDomain,
+  };
+}
+
+const command = new Command("isobar-agent")
+  .description("Enforces Isobar's policies on the Open vSwitch of this node.")
+  .addOption(option("--node <name>", "this node's name").default(hostname(), "host name"))
+  .addOption(listOption("--controller <address>", "Unix socket or HOST:PORT; may be repeated"))
+  .addOption(option("--ca <file>", "PEM certificate that signs controllers and agents"))
+  .addOption(option("--cert <file>", "PEM certificate of this agent"))
+  .addOption(option("--key <file>", "PEM key of this agent"))
+  .addOption(option("--rundir <dir>", "Open vSwitch's run directory").default("/run/openvswitch"))
+  .addOption(
+    option("--ovsdb <socket>", "socket of Open vSwitch's database (default: db.sock in --rundir)"),
+  )
+  .addOption(option("--bridge <name>", "bridge to make and own").default("br-int"))
+  .addOption(
+    option("--datapath-type <type>", "auto takes system where the kernel module is loaded")
+      .choices(["auto", "system", "netdev", "dummy"])
+      .default("auto"),
+  )
+  .addOption(
+    option("--state-dir <dir>", "where the agent keeps what it knows").default("/var/lib/isobar"),
+  )
+  .addOption(option("--socket <path>", "the agent's own socket").default("/run/isobar/agent.sock"))
+  .addOption(
+    listOption(
+      "--underlay-address <address>",
+      "this node's address between nodes; may be repeated",
+    ),
+  )
+  .addOption(
+    option("--gateway-domain <name>", "domain that this node itself takes part in").default(
+      "default",
+    ),
+  )
+  .addOption(
+    option("--log-level <level>", "least severe to log")
+      .choices([...logLevels])
+      .default("info"),
+  )
+  .action(async () => {
+    const flags = command.opts<Flags>();
+    const log = createLog({ name: "agent", level: flags.logLevel });
+    await runService({ log, graceMs }, async (signal) => {
+      await new Agent(configOf(flags), log).run(signal);
+    });
+  });
+
+await command.parseAsync();
