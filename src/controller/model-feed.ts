@@ -1,0 +1,168 @@
+// Turns what the API server holds into the inputs of the controller's two cores: the compute graph and the addresses.
+// Keys are `namespace/name`, or names for kinds without a namespace. An object is `undefined` once it is gone.
+import type { Compute } from "../compute/graph.ts";
+import type { AddressSpace } from "../ipam/address-space.ts";
+import { translateDomain } from "../kubernetes/domain.ts";
+import { fieldAt, listOf, stringOf } from "../kubernetes/json.ts";
+import { translateNamespace } from "../kubernetes/namespace.ts";
+import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
+import { translateNode } from "../kubernetes/node.ts";
+import { defaultDomain, translatePod } from "../kubernetes/pod.ts";
+import type { Log } from "../runtime/log.ts";
+import type { AddressController, KnownEndpoint } from "./address-controller.ts";
+
+/** On a Namespace: the domain that its pods get their addresses from. */
+export const domainAnnotation = "isobar.io/domain";
+
+export interface ModelFeedOptions {
+  readonly compute: Compute;
+  readonly addresses: AddressController;
+  readonly space: AddressSpace;
+  /** The pod's addresses may have to be allocated or given back. */
+  readonly onPod: (key: string) => void;
+  readonly log: Log;
+}
+
+export class ModelFeed {
+  readonly #options: ModelFeedOptions;
+  readonly #pods = new Map<string, unknown>();
+  readonly #podsByNamespace = new Map<string, Set<string>>();
+  readonly #endpoints = new Map<string, unknown>();
+  readonly #domains = new Map<string, string>();
+
+  constructor(options: ModelFeedOptions) {
+    this.#options = options;
+  }
+
+  setNamespace(name: string, object: unknown): void {
+    this.#options.compute.setZone(
+      name,
+      object === undefined ? undefined : translateNamespace(object),
+    );
+    const domain = stringOf(fieldAt(object, "metadata", "annotations", domainAnnotation));
+    if (domain === this.#domains.get(name)) return;
+    if (domain === undefined) this.#domains.delete(name);
+    else this.#domains.set(name, domain);
+    for (const key of this.#podsByNamespace.get(name) ?? []) this.#place(key);
+  }
+
+  setPod(key: string, object: unknown): void {
+    const namespace = key.slice(0, key.indexOf("/"));
+    const inNamespace = this.#podsByNamespace.get(namespace) ?? new Set<string>();
+    if (object === undefined) {
+      this.#pods.delete(key);
+      inNamespace.delete(key);
+    } else {
+      this.#pods.set(key, object);
+      inNamespace.add(key);
+    }
+    if (inNamespace.size === 0) this.#podsByNamespace.delete(namespace);
+    else this.#podsByNamespace.set(namespace, inNamespace);
+    this.#place(key);
+    this.#join(key);
+  }
+
+  setEndpoint(key: string, object: unknown): void {
+    if (object === undefined) this.#endpoints.delete(key);
+    else this.#endpoints.set(key, object);
+    this.#options.addresses.setEndpoint(
+      key,
+      object === undefined ? undefined : knownEndpoint(key, object),
+    );
+    this.#options.onPod(key);
+    this.#join(key);
+  }
+
+  setNetwork(key: string, object: unknown): void {
+    const domain = stringOf(fieldAt(object, "spec", "domain"));
+    const cidrs = (listOf(fieldAt(object, "spec", "cidrs")) ?? []).map(String);
+    const zone = key.slice(0, key.indexOf("/"));
+    const network =
+      object === undefined || domain === undefined ? undefined : { domain, zone, cidrs };
+    try {
+      this.#options.space.setNetwork(key, network);
+    } catch (error) {
+      this.#options.log.error({ network: key, err: error }, "network left out");
+    }
+  }
+
+  setDomain(name: string, object: unknown): void {
+    const domain = object === undefined ? undefined : translateDomain(object);
+    this.#options.compute.setDomain(name, domain);
+    const length = fieldAt(object, "spec", "networkPrefixLength");
+    this.#options.space.setDomain(
+      name,
+      domain && {
+        pools: domain.pools,
+        networkLength: {
+          4: Number(fieldAt(length, "ipv4") ?? 24),
+          6: Number(fieldAt(length, "ipv6") ?? 64),
+        },
+      },
+    );
+  }
+
+  setNode(name: string, object: unknown): void {
+    this.#options.compute.setNode(name, object === undefined ? undefined : translateNode(object));
+  }
+
+  setNetworkPolicy(key: string, object: unknown): void {
+    const id = `NetworkPolicy/${key}`;
+    if (object === undefined) {
+      this.#options.compute.setPolicy(id, undefined);
+      return;
+    }
+    const { value, problems } = translateNetworkPolicy(object);
+    if (problems.length > 0)
+      this.#options.log.warn({ policy: id, problems }, "not understood in part");
+    this.#options.compute.setPolicy(id, value);
+  }
+
+  /** Every pod and every Endpoint object, to be looked at once the caches are complete. */
+  *keys(): Generator<string, void, undefined> {
+    yield* this.#pods.keys();
+    yield* this.#endpoints.keys();
+  }
+
+  /** Whether and where the pod is to have addresses. */
+  #place(key: string): void {
+    const pod = this.#pods.get(key);
+    const endpoint = pod === undefined ? undefined : translatePod(pod);
+    const uid = stringOf(fieldAt(pod, "metadata", "uid"));
+    const placed =
+      endpoint?.node === undefined || uid === undefined
+        ? undefined
+        : { uid, node: endpoint.node, domain: this.#domains.get(endpoint.zone) ?? defaultDomain };
+    this.#options.addresses.setPod(key, placed);
+    this.#options.onPod(key);
+  }
+
+  /** A pod takes the addresses of the Endpoint that was made for it, and of no other one of its name. */
+  #join(key: string): void {
+    const pod = this.#pods.get(key);
+    const endpoint = this.#endpoints.get(key);
+    const isOwn = podUidOf(endpoint) === fieldAt(pod, "metadata", "uid");
+    const joined =
+      pod === undefined || endpoint === undefined || !isOwn
+        ? undefined
+        : translatePod(pod, endpoint);
+    this.#options.compute.setEndpoint(key, joined);
+  }
+}
+
+function podUidOf(endpoint: unknown): string | undefined {
+  return stringOf(fieldAt(endpoint, "spec", "attachment", "uid"));
+}
+
+/** What the address controller needs of an Endpoint object. */
+export function knownEndpoint(key: string, object: unknown): KnownEndpoint {
+  const namespace = key.slice(0, key.indexOf("/"));
+  return {
+    uid: stringOf(fieldAt(object, "metadata", "uid")) ?? "",
+    podUid: podUidOf(object),
+    node: stringOf(fieldAt(object, "spec", "node")) ?? "",
+    domain: stringOf(fieldAt(object, "spec", "domain")) ?? "",
+    network: `${namespace}/${stringOf(fieldAt(object, "spec", "network")) ?? ""}`,
+    addresses: (listOf(fieldAt(object, "spec", "addresses")) ?? []).map(String),
+  };
+}
