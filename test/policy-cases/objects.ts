@@ -12,7 +12,7 @@ export interface ClusterDescription {
   readonly pods?: Readonly<Record<string, PodDescription | null>>;
 }
 
-interface PodDescription {
+export interface PodDescription {
   readonly node?: string;
   readonly labels?: Readonly<Record<string, string>>;
   /** `tcp/80` or a list of such, by name. */
@@ -98,8 +98,11 @@ function lay(change: ClusterDescription): Required<ClusterDescription> {
   };
 }
 
-export function renderObjects(change: ClusterDescription, policies: PolicySpecs): KubeObject[] {
-  const cluster = lay(change);
+/** A whole cluster as Kubernetes objects, with the domain that its pods' addresses are in. */
+export function renderCluster(
+  cluster: Required<ClusterDescription>,
+  policies: PolicySpecs,
+): KubeObject[] {
   const nodes = Object.entries(cluster.nodes).map(([name, addresses]) => ({
     ...object("v1", "Node", name),
     status: { addresses: addresses.map((address) => ({ type: "InternalIP", address })) },
@@ -119,4 +122,9 @@ export function renderObjects(change: ClusterDescription, policies: PolicySpecs)
     spec,
   }));
   return [domain, ...nodes, ...namespaces, ...pods, ...networkPolicies];
+}
+
+/** The base cluster with the change laid over it. */
+export function renderObjects(change: ClusterDescription, policies: PolicySpecs): KubeObject[] {
+  return renderCluster(lay(change), policies);
 }

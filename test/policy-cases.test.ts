@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { translateCluster } from "../../src/kubernetes/cluster.ts";
-import { evaluate } from "../../src/policy/evaluate.ts";
-import { PolicyModel } from "../../src/policy/policy-model.ts";
-import type { Decision } from "../../src/policy/verdict.ts";
-import { type ExpectedDecision, loadPolicyCases, policyCaseTopics } from "./load.ts";
+import { translateCluster } from "../src/kubernetes/cluster.ts";
+import { evaluate } from "../src/policy/evaluate.ts";
+import { PolicyModel } from "../src/policy/policy-model.ts";
+import type { Decision } from "../src/policy/verdict.ts";
+import { type ExpectedDecision, loadPolicyCases, policyCaseTopics } from "./policy-cases/load.ts";
 
 const cases = loadPolicyCases();
 
