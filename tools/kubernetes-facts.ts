@@ -14,7 +14,6 @@ export const rootTypes: readonly string[] = [
   "V1NetworkPolicy",
   "V1Node",
   "V1Pod",
-  "V1Scale",
   "V1Secret",
   "V1Service",
   "V1ServiceAccount",
@@ -26,7 +25,6 @@ const groups: Readonly<Record<string, RegExp>> = {
   discovery: /^(DiscoveryV1|V1EndpointSlice|V1Endpoint(Conditions|Hints)?$|V1For(Zone|Node)$)/,
   coordination: /^V1Lease/,
   events: /^EventsV1/,
-  autoscaling: /^V1Scale(Spec|Status)?$/,
   meta: /^V1(ObjectMeta|OwnerReference|ManagedFieldsEntry|LabelSelector|Condition$)/,
 };
 

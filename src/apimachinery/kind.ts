@@ -95,8 +95,8 @@ export interface KindDefinition<T extends KubeObject = KubeObject> {
   readonly nameRule?: NameRule;
   readonly hasStatus: boolean;
   /**
-   * The status of a new object, whatever its creator sent; without it a new object has none. Not for kinds whose status is
-   * written like any field (`hasStatus` false).
+   * The status of a new object; without it a new object has none, whatever its creator sent. Given the object as it was sent,
+   * its status included, before defaults.
    */
   initialStatus?(object: T): unknown;
   /** Subresources besides `status`, e.g. `scale`, `binding`. */

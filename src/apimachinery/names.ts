@@ -161,18 +161,3 @@ export function checkNamePrefix(rule: NameRule, prefix: string): string[] {
   const masked = prefix.length > 1 && prefix.endsWith("-") ? `${prefix.slice(0, -2)}a` : prefix;
   return nameChecks[rule](masked);
 }
-
-/** Upstream's alphabet for generated names: no vowels, so no words, and nothing that reads like another sign. */
-export const generatedNameAlphabet = "bcdfghjklmnpqrstvwxz2456789";
-
-/**
- * The name for a `generateName`: the prefix, cut to leave room, and five signs. `random` gives numbers from 0 to below 1.
- */
-export function generateName(prefix: string, random: () => number): string {
-  const length = generatedNameAlphabet.length;
-  const suffix = Array.from(
-    { length: 5 },
-    () => generatedNameAlphabet[Math.floor(random() * length)],
-  );
-  return prefix.slice(0, 63 - suffix.length) + suffix.join("");
-}

@@ -97,9 +97,7 @@ export function validateObject(
     old === undefined
       ? validateMetadata(kind, object.metadata)
       : validateMetadataUpdate(object.metadata, old.metadata);
-  errors.push(...(kind.validate?.(object, old) ?? []));
-  const known = new Set(errors.map(({ field, reason }) => `${reason} ${field}`));
   const structural = checkConstraints(kind.schema, object);
-  // The kind's own finding says more than the schema's about the same field.
-  return [...errors, ...structural.filter(({ field, reason }) => !known.has(`${reason} ${field}`))];
+  // The kind's own checks rely on what the schema promises.
+  return [...errors, ...(structural.length > 0 ? structural : (kind.validate?.(object, old) ?? []))];
 }

@@ -162,8 +162,6 @@ export function checkConstraints(schema: Schema, value: unknown, path = ""): Fie
 function checkObject(schema: Schema, value: JsonObject, path: string): FieldError[] {
   const errors = (schema.required ?? [])
     .filter((name) => getMember(value, name) === undefined)
-    // An absent list is an empty one: Go writes it as null.
-    .filter((name) => schema.properties?.[name]?.type !== "array")
     .map((name) => required(child(path, name)));
   for (const [name, item] of Object.entries(value)) {
     const member = memberSchema(schema, name);

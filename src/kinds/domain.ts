@@ -1,0 +1,143 @@
+// isobar.io/v1alpha1 Domain: a routing context with its address pools. Addresses of two domains may overlap.
+import { Type } from "typebox";
+import { duplicate, forbidden, invalid, invalidEach } from "../apimachinery/field-error.ts";
+import type { FieldError, KindDefinition } from "../apimachinery/kind.ts";
+import { checkInRange } from "../apimachinery/names.ts";
+import { formatPrefix, prefixContains, widthOf, type Prefix } from "../net/address.ts";
+import { tryParsePrefix, validateCidr } from "./address.ts";
+import { ageColumn, column, nameColumn } from "./column.ts";
+import { customSchema, isobarGroup, type CustomObject } from "./custom-kind.ts";
+
+/** VXLAN network identifiers have 24 bits (RFC 7348 section 5). */
+const maximumVni = 2 ** 24 - 1;
+
+const specSchema = Type.Object(
+  {
+    vni: Type.Integer({
+      description:
+        "VXLAN network identifier of the domain's traffic between nodes, 1 to 16777215. No two domains have the same; it cannot be changed.",
+    }),
+    pools: Type.Array(Type.String(), {
+      minItems: 1,
+      description:
+        "CIDRs, IPv4 or IPv6, out of which the namespaces of the domain get their networks. They do not overlap. A pool can be added, but not removed.",
+    }),
+    networkPrefixLength: Type.Optional(
+      Type.Object(
+        {
+          ipv4: Type.Optional(
+            Type.Integer({ default: 24, description: "Of IPv4 networks; 24 when absent." }),
+          ),
+          ipv6: Type.Optional(
+            Type.Integer({ default: 64, description: "Of IPv6 networks; 64 when absent." }),
+          ),
+        },
+        {
+          default: {},
+          description: "How large the networks are that are cut from the pools, as prefix lengths.",
+        },
+      ),
+    ),
+  },
+  { description: "What is wanted." },
+);
+
+const statusSchema = Type.Object(
+  {
+    networks: Type.Optional(Type.Integer({ description: "Networks cut from the pools." })),
+    endpoints: Type.Optional(Type.Integer({ description: "Endpoints with an address." })),
+  },
+  { description: "What has come of it." },
+);
+
+export type Domain = CustomObject<typeof specSchema, typeof statusSchema>;
+
+function validatePools(pools: readonly string[]): FieldError[] {
+  const errors: FieldError[] = [];
+  const earlier: Prefix[] = [];
+  for (const [index, text] of pools.entries()) {
+    const path = `spec.pools[${index}]`;
+    errors.push(...validateCidr(text, path));
+    const pool = tryParsePrefix(text);
+    if (pool === undefined) continue;
+    if (formatPrefix(pool) !== text) {
+      errors.push(invalid(path, text, `must be in canonical form ("${formatPrefix(pool)}")`));
+    }
+    const other = earlier.find((each) => prefixContains(each, pool) || prefixContains(pool, each));
+    if (other !== undefined) {
+      const same = formatPrefix(other) === formatPrefix(pool);
+      const rule = `must not overlap pool ${formatPrefix(other)}`;
+      errors.push(same ? duplicate(path, text) : invalid(path, text, rule));
+    }
+    earlier.push(pool);
+  }
+  return errors;
+}
+
+/** Networks must fit into every pool of their family and have room for at least two endpoints. */
+function validatePrefixLengths({ networkPrefixLength, pools }: Domain["spec"]): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [name, family] of [
+    ["ipv4", 4],
+    ["ipv6", 6],
+  ] as const) {
+    const length = networkPrefixLength?.[name];
+    if (length === undefined) continue;
+    const path = `spec.networkPrefixLength.${name}`;
+    errors.push(...invalidEach(path, length, checkInRange(length, 8, widthOf(family) - 2)));
+    const ofFamily = pools.map(tryParsePrefix).filter((pool) => pool?.family === family);
+    const small = ofFamily.find((pool) => pool !== undefined && pool.length > length);
+    if (small !== undefined) {
+      const rule = `must be at least ${small.length}, for networks are cut from pool ${formatPrefix(small)}`;
+      errors.push(invalid(path, length, rule));
+    }
+  }
+  return errors;
+}
+
+function validate({ spec }: Domain, old?: Domain): FieldError[] {
+  const errors = [
+    ...invalidEach("spec.vni", spec.vni, checkInRange(spec.vni, 1, maximumVni)),
+    ...validatePools(spec.pools),
+    ...validatePrefixLengths(spec),
+  ];
+  if (old === undefined) return errors;
+  if (old.spec.vni !== spec.vni) errors.push(invalid("spec.vni", spec.vni, "field is immutable"));
+  const removed = old.spec.pools.filter((pool) => !spec.pools.includes(pool));
+  if (removed.length > 0) {
+    const rule = `pools cannot be removed: ${removed.join(", ")}`;
+    errors.push(forbidden("spec.pools", rule));
+  }
+  return errors;
+}
+
+export const domainKind: KindDefinition<Domain> = {
+  ...isobarGroup,
+  kind: "Domain",
+  plural: "domains",
+  singular: "domain",
+  shortNames: ["dom"],
+  namespaced: false,
+  schema: customSchema("Domain", {
+    description:
+      "A routing context with its own address pools. What is in a domain reaches, as policies allow, what is in the same domain; addresses of two domains may overlap.",
+    spec: specSchema,
+    status: statusSchema,
+  }),
+  nameRule: "label",
+  hasStatus: true,
+  columns: [
+    nameColumn,
+    column("VNI", "VXLAN network identifier.", ({ spec }) => String(spec.vni)),
+    column("Pools", "CIDRs that networks are cut from.", ({ spec }) => spec.pools.join(",")),
+    column("Networks", "Networks cut from the pools.", ({ status }) =>
+      String(status?.networks ?? 0),
+    ),
+    column("Endpoints", "Endpoints with an address.", ({ status }) =>
+      String(status?.endpoints ?? 0),
+    ),
+    ageColumn,
+  ],
+  selectableFields: {},
+  validate,
+};

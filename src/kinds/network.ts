@@ -1,0 +1,89 @@
+// isobar.io/v1alpha1 Network: a part of a domain's pools that one namespace's endpoints have their addresses from.
+import { Type } from "typebox";
+import { duplicate, invalid, required } from "../apimachinery/field-error.ts";
+import type { FieldError, KindDefinition } from "../apimachinery/kind.ts";
+import { equalJson } from "../apimachinery/json.ts";
+import { formatPrefix } from "../net/address.ts";
+import { tryParsePrefix, validateCidr } from "./address.ts";
+import { ageColumn, column, nameColumn } from "./column.ts";
+import { customSchema, isobarGroup, type CustomObject } from "./custom-kind.ts";
+
+const specSchema = Type.Object(
+  {
+    domain: Type.String({
+      description: "Name of the domain that the network belongs to. Cannot be changed.",
+    }),
+    cidrs: Type.Array(Type.String(), {
+      minItems: 1,
+      maxItems: 2,
+      description:
+        "The network's CIDRs, at most one of each address family, out of the domain's pools. Cannot be changed.",
+    }),
+  },
+  { description: "What is wanted." },
+);
+
+const statusSchema = Type.Object(
+  {
+    endpoints: Type.Optional(Type.Integer({ description: "Endpoints with an address." })),
+  },
+  { description: "What has come of it." },
+);
+
+export type Network = CustomObject<typeof specSchema, typeof statusSchema>;
+
+function validateCidrs(cidrs: readonly string[]): FieldError[] {
+  const errors: FieldError[] = [];
+  const families = new Set<number>();
+  for (const [index, text] of cidrs.entries()) {
+    const path = `spec.cidrs[${index}]`;
+    errors.push(...validateCidr(text, path));
+    const prefix = tryParsePrefix(text);
+    if (prefix === undefined) continue;
+    if (formatPrefix(prefix) !== text) {
+      errors.push(invalid(path, text, `must be in canonical form ("${formatPrefix(prefix)}")`));
+    }
+    if (families.has(prefix.family)) errors.push(duplicate(path, text));
+    families.add(prefix.family);
+  }
+  return errors;
+}
+
+function validate({ spec }: Network, old?: Network): FieldError[] {
+  const errors = validateCidrs(spec.cidrs);
+  if (spec.domain === "") errors.push(required("spec.domain"));
+  if (old !== undefined) {
+    for (const field of ["domain", "cidrs"] as const) {
+      if (equalJson(spec[field], old.spec[field])) continue;
+      errors.push(invalid(`spec.${field}`, spec[field], "field is immutable"));
+    }
+  }
+  return errors;
+}
+
+export const networkKind: KindDefinition<Network> = {
+  ...isobarGroup,
+  kind: "Network",
+  plural: "networks",
+  singular: "network",
+  shortNames: ["inet"],
+  namespaced: true,
+  schema: customSchema("Network", {
+    description:
+      "A part of a domain's pools. The endpoints of the network's namespace have their addresses from it, whichever node they are on. The controller adds networks to a namespace as they fill.",
+    spec: specSchema,
+    status: statusSchema,
+  }),
+  hasStatus: true,
+  columns: [
+    nameColumn,
+    column("Domain", "The domain that it belongs to.", ({ spec }) => spec.domain),
+    column("CIDRs", "The network's address ranges.", ({ spec }) => spec.cidrs.join(",")),
+    column("Endpoints", "Endpoints with an address.", ({ status }) =>
+      String(status?.endpoints ?? 0),
+    ),
+    ageColumn,
+  ],
+  selectableFields: { "spec.domain": ({ spec }) => spec.domain },
+  validate,
+};
