@@ -17,8 +17,10 @@ import { ageColumn, column, nameColumn } from "./column.ts";
 import { kubernetesSchema } from "./kubernetes-schema.ts";
 import type { ObjectOf } from "./object-type.ts";
 
-export type EndpointSlice = ObjectOf<V1EndpointSlice>;
-export type SliceEndpoint = NonNullable<EndpointSlice["endpoints"]>[number];
+type Sent = ObjectOf<V1EndpointSlice>;
+export type SliceEndpoint = NonNullable<Sent["endpoints"]>[number];
+/** With its defaults: the list of endpoints is always there. */
+export type EndpointSlice = Sent & { endpoints: SliceEndpoint[] };
 type Port = NonNullable<EndpointSlice["ports"]>[number];
 
 /** The label that names the slice's service. */
@@ -80,7 +82,7 @@ function validatePorts(ports: readonly Port[]): FieldError[] {
 }
 
 function validate(slice: EndpointSlice, old?: EndpointSlice): FieldError[] {
-  const { addressType, endpoints = [], ports = [] } = slice;
+  const { addressType, endpoints, ports = [] } = slice;
   const errors: FieldError[] = [];
   if (addressType === "") errors.push(required("addressType"));
   else if (!addressTypes.includes(addressType)) {
@@ -127,7 +129,7 @@ export const endpointSliceKind: KindDefinition<EndpointSlice> = {
     column("Ports", "The ports of every endpoint.", ({ ports = [] }) =>
       formatFew(ports.map(formatPort)),
     ),
-    column("Endpoints", "The endpoints' addresses.", ({ endpoints = [] }) =>
+    column("Endpoints", "The endpoints' addresses.", ({ endpoints }) =>
       formatFew(endpoints.flatMap(({ addresses }) => addresses)),
     ),
     ageColumn,
