@@ -5,7 +5,10 @@ import { Authenticator, type TokenUser } from "./authentication.ts";
 import { Catalog } from "./catalog.ts";
 import type { ServerCertificates } from "./certificate-files.ts";
 import { ExpiryLeases } from "./expiry-leases.ts";
+import { runGarbageCollector } from "./garbage-collector.ts";
+import { runCompactor } from "./history-compactor.ts";
 import { makeHttpServer } from "./http-server.ts";
+import { runNamespaceController } from "./namespace-controller.ts";
 import { ObjectService } from "./object-service.ts";
 import { OpenApiDocuments } from "./openapi-documents.ts";
 import { ensureSystemNamespaces } from "./system-namespaces.ts";
@@ -57,13 +60,36 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const { host = "127.0.0.1", port = 0 } = options.listen ?? {};
   const url = await app.listen({ host, port });
   address = new URL(url).host;
+  const stopping = new AbortController();
+  const controllers = startControllers(service, log, stopping.signal);
   log.info({ url }, "serving");
   return {
     url,
     service,
     async close() {
+      stopping.abort();
       streams.close();
       await app.close();
+      await controllers;
     },
   };
+}
+
+/** What keeps the API's promises in the background. Resolves when all of it has stopped. */
+async function startControllers(
+  service: ObjectService,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const namespaceKind = service.catalog.findKind("v1", "Namespace");
+  const controllers = [
+    runGarbageCollector(service, log, signal),
+    runCompactor(service.store, log, signal),
+    ...(namespaceKind ? [runNamespaceController(service, namespaceKind, log, signal)] : []),
+  ];
+  for (const outcome of await Promise.allSettled(controllers)) {
+    if (outcome.status === "rejected" && !signal.aborted) {
+      log.error({ err: outcome.reason }, "a controller of the API server has stopped");
+    }
+  }
 }
