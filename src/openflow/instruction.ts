@@ -39,11 +39,27 @@ function meterOf(action: Action | undefined): number | undefined {
   return new Reader(action.bytes).u32();
 }
 
+/** An instruction as it came, its header included. */
+function rawInstruction(type: number, length: number, body: Reader): Uint8Array {
+  const writer = new Writer(length);
+  writer.u16(type);
+  writer.u16(length);
+  writer.bytes(body.rest());
+  return writer.view();
+}
+
+function concatenate(first: Uint8Array | undefined, second: Uint8Array): Uint8Array {
+  if (first === undefined) return second;
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
+}
+
 /** Reads to the reader's end. @throws {DecodeError} */
 export function decodeInstructions(reader: Reader): Instructions {
-  let actions: Action[] = [];
-  let gotoTable: number | undefined;
-  const others = new Writer(0);
+  // Written without spreads: dumps decode hundreds of thousands of these.
+  const result: { -readonly [P in keyof Instructions]: Instructions[P] } = { actions: [] };
   while (reader.remaining > 0) {
     const type = reader.u16();
     const length = reader.u16();
@@ -55,20 +71,16 @@ export function decodeInstructions(reader: Reader): Instructions {
     const body = reader.sub(length - 4);
     if (type === instruction.applyActions) {
       body.skip(4);
-      actions = decodeActions(body);
+      const actions = decodeActions(body);
+      const meter = meterOf(actions[0]);
+      if (meter !== undefined) result.meter = meter;
+      result.actions = meter === undefined ? actions : actions.slice(1);
     } else if (type === instruction.gotoTable) {
-      gotoTable = body.u8();
+      result.gotoTable = body.u8();
     } else {
-      others.u16(type);
-      others.u16(length);
-      others.bytes(body.rest());
+      const raw = rawInstruction(type, length, body);
+      result.otherInstructions = concatenate(result.otherInstructions, raw);
     }
   }
-  const meter = meterOf(actions[0]);
-  return {
-    actions: meter === undefined ? actions : actions.slice(1),
-    ...(meter === undefined ? {} : { meter }),
-    ...(gotoTable === undefined ? {} : { gotoTable }),
-    ...(others.size === 0 ? {} : { otherInstructions: others.view() }),
-  };
+  return result;
 }

