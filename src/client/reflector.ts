@@ -1,0 +1,190 @@
+import { StatusError } from "../apimachinery/errors.ts";
+import type { KindDefinition, KubeObject } from "../apimachinery/kind.ts";
+import { Backoff } from "../runtime/backoff.ts";
+import { pause } from "../runtime/lifecycle.ts";
+import type { ApiClient } from "./api-client.ts";
+import { UnavailableError } from "./errors.ts";
+import { type WatchEvent, watchKind } from "./watch-stream.ts";
+
+const pageLength = 500;
+
+/** Told of every change of the cache after it has happened. What they throw ends `run`. */
+export interface ReflectorHandlers<S> {
+  /** A new or changed object; `old` is what was known before. */
+  set(object: S, old: S | undefined): void;
+  delete(old: S): void;
+}
+
+export interface ReflectorOptions<T extends KubeObject, S> {
+  readonly client: ApiClient;
+  readonly kind: KindDefinition<T>;
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+  /** What to keep of an object: little, as there may be many. It must not hold on to the rest. */
+  readonly strip: (object: T) => S;
+  readonly handlers: ReflectorHandlers<S>;
+  /** Told of what goes wrong before it is tried again. */
+  readonly onRetry?: (error: Error, delayMs: number) => void;
+  readonly backoff?: Backoff;
+  /** Waits; for tests. */
+  readonly sleep?: (delayMs: number, signal: AbortSignal) => Promise<void>;
+  readonly watchTimeoutSeconds?: number;
+  readonly silenceMs?: number;
+}
+
+interface Cached<S> {
+  readonly resourceVersion: string;
+  readonly value: S;
+}
+
+/**
+ * A copy of a kind's objects that follows the server's: listed in pages, then watched, listed again when the server has
+ * forgotten where the copy stood. Connections may break at any byte; the copy ends up equal.
+ */
+export class Reflector<T extends KubeObject, S> {
+  readonly #options: ReflectorOptions<T, S>;
+  readonly #backoff: Backoff;
+  readonly #sleep: (delayMs: number, signal: AbortSignal) => Promise<void>;
+  readonly #cache = new Map<string, Cached<S>>();
+  readonly #synced = Promise.withResolvers<void>();
+  /** Undefined when the next thing is to list. */
+  #resourceVersion: string | undefined;
+
+  constructor(options: ReflectorOptions<T, S>) {
+    this.#options = options;
+    this.#backoff = options.backoff ?? new Backoff({ minMs: 100, maxMs: 30_000 });
+    this.#sleep = options.sleep ?? pause;
+  }
+
+  /** Resolves after the first complete list; never, when `run` ends before. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  /** The server's revision that the copy shows. Undefined before the first list and while it must be repeated. */
+  get resourceVersion(): string | undefined {
+    return this.#resourceVersion;
+  }
+
+  get size(): number {
+    return this.#cache.size;
+  }
+
+  get(namespace: string | undefined, name: string): S | undefined {
+    return this.#cache.get(keyOf(namespace, name))?.value;
+  }
+
+  *values(): Generator<S, void> {
+    for (const { value } of this.#cache.values()) yield value;
+  }
+
+  /** Follows the server until the signal is aborted. Rejects only with what a handler or `strip` throws. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        if (this.#resourceVersion === undefined) await this.#list(signal);
+        else await this.#watch(this.#resourceVersion, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof StatusError || error instanceof UnavailableError)) throw error;
+        if (isGone(error)) this.#resourceVersion = undefined;
+        const delayMs = this.#backoff.next();
+        this.#options.onRetry?.(error, delayMs);
+        await this.#sleep(delayMs, signal);
+      }
+    }
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    const { client, kind, namespace, labelSelector, fieldSelector } = this.#options;
+    const missing = new Set(this.#cache.keys());
+    let token: string | undefined;
+    let resourceVersion: string;
+    do {
+      const page = await client.list(kind, {
+        limit: pageLength,
+        signal,
+        ...(namespace !== undefined && { namespace }),
+        ...(labelSelector !== undefined && { labelSelector }),
+        ...(fieldSelector !== undefined && { fieldSelector }),
+        ...(token !== undefined && { continue: token }),
+      });
+      for (const object of page.items) missing.delete(this.#set(object));
+      ({ resourceVersion } = page.metadata);
+      token = page.metadata.continue;
+    } while (token !== undefined && token !== "");
+    for (const key of missing) this.#delete(key);
+    this.#resourceVersion = resourceVersion;
+    this.#backoff.reset();
+    this.#synced.resolve();
+  }
+
+  async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
+    const { client, kind, namespace, labelSelector, fieldSelector } = this.#options;
+    const { watchTimeoutSeconds = 300 + Math.floor(Math.random() * 300) } = this.#options;
+    const events = watchKind(client, kind, {
+      resourceVersion,
+      timeoutSeconds: watchTimeoutSeconds,
+      silenceMs: this.#options.silenceMs ?? 180_000,
+      signal,
+      ...(namespace !== undefined && { namespace }),
+      ...(labelSelector !== undefined && { labelSelector }),
+      ...(fieldSelector !== undefined && { fieldSelector }),
+    });
+    let delivered = false;
+    for await (const event of events) {
+      this.#apply(event);
+      delivered = true;
+      this.#backoff.reset();
+    }
+    // A server that ends watches at once must not be asked in a tight loop.
+    if (!delivered) await this.#sleep(this.#backoff.next(), signal);
+  }
+
+  #apply(event: WatchEvent<T>): void {
+    switch (event.type) {
+      case "ERROR":
+        throw new StatusError(event.object);
+      case "ADDED":
+      case "MODIFIED":
+        this.#set(event.object);
+        break;
+      case "DELETED":
+        this.#delete(keyOf(event.object.metadata.namespace, event.object.metadata.name));
+        break;
+      case "BOOKMARK":
+        break;
+    }
+    this.#resourceVersion = event.object.metadata.resourceVersion;
+  }
+
+  #set(object: T): string {
+    const { namespace, name, resourceVersion } = object.metadata;
+    const key = keyOf(namespace, name);
+    const old = this.#cache.get(key);
+    if (old?.resourceVersion === resourceVersion) return key;
+    const value = this.#options.strip(object);
+    this.#cache.set(key, { resourceVersion, value });
+    this.#options.handlers.set(value, old?.value);
+    return key;
+  }
+
+  #delete(key: string): void {
+    const old = this.#cache.get(key);
+    if (old === undefined) return;
+    this.#cache.delete(key);
+    this.#options.handlers.delete(old.value);
+  }
+}
+
+function keyOf(namespace: string | undefined, name: string): string {
+  return `${namespace ?? ""}/${name}`;
+}
+
+/** Whether the server has forgotten the revision that the copy shows. */
+function isGone(error: Error): boolean {
+  if (!(error instanceof StatusError)) return false;
+  const { code, reason } = error.status;
+  return code === 410 || reason === "Expired" || reason === "Gone";
+}
