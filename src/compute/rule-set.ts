@@ -63,7 +63,7 @@ export class RuleSet {
     const deletes: ResourceKey[] = [];
     for (const [id, encoded] of this.#changes) {
       if (encoded !== undefined) upserts.push(encoded);
-      else if (!this.#fresh.has(id)) deletes.push({ kind: "rule", id });
+      else deletes.push({ kind: "rule", id });
     }
     return EncodedDelta.of(upserts, deletes);
   }

@@ -18,10 +18,10 @@ import type {
 const zoneNames = ["shop", "data", "ops"];
 export const nodeNames = ["node-1", "node-2", "node-3"];
 const domainNames = ["blue", "red"];
-const endpointNames = ["a", "b", "c", "d", "e", "f"];
+const endpointNames = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const policyNames = ["p", "q", "r", "s"];
 const labelKeys = ["app", "tier", "odd key,=", "__proto__", "release"];
-const labelValues = ["web", "db", "", "1 2"];
+const labelValues = ["web", "web", "db", "", "1 2"];
 export const portNumbers = [80, 8080, 9090];
 const portNames = ["http", "metrics"];
 
@@ -53,6 +53,15 @@ const endpointSelector: fc.Arbitrary<EndpointSelector> = fc.record({
   ),
   endpoints: labelSelector,
 });
+
+/** Often the same, so that a policy changes its rules and keeps its subject. */
+const subject: fc.Arbitrary<EndpointSelector> = fc.oneof(
+  endpointSelector,
+  fc.constant({
+    zones: { kind: "name" as const, name: "shop" },
+    endpoints: { matchLabels: { app: "web" }, matchExpressions: [] },
+  }),
+);
 
 /** 10.0.0.0/28 and 2001:db8::/124 hold every endpoint. */
 const cidr = fc.oneof(
@@ -125,7 +134,7 @@ function policy(id: string): fc.Arbitrary<Policy> {
     id: fc.constant(id),
     tier,
     priority: fc.constantFrom(0, 10),
-    subject: endpointSelector,
+    subject,
     isolates: fc.uniqueArray(fc.constantFrom<Direction>("ingress", "egress")),
     ingress: rules,
     egress: rules,
@@ -165,8 +174,9 @@ function domain(id: string): fc.Arbitrary<Domain> {
 }
 
 function node(id: string): fc.Arbitrary<Node> {
+  const host = nodeNames.indexOf(id) + 1;
   return fc
-    .constantFrom(["192.0.2.1"], ["192.0.2.2", "2001:db8:1::1"])
+    .subarray([`192.0.2.${host}`, `2001:db8:1::${host}`], { minLength: 1 })
     .map((addresses) => ({ name: id, addresses }));
 }
 

@@ -1,0 +1,132 @@
+// B1, cold start: how long from all inputs in memory to one serialised message for each of 1,000 nodes.
+//
+//   node bench/cold-start.ts [--quick] [WORKLOAD ...]
+//
+// Contenders take turns, each round in a fresh process: the first run of a process is cold, as a controller's start is;
+// the second is warm. RSS is the process's peak after the cold run, inputs included.
+import { execFileSync } from "node:child_process";
+import { parseArgs } from "node:util";
+import { type WorkloadKind, workloads } from "./antrea-workloads.ts";
+import { runIsobar, runProbe } from "./contenders.ts";
+
+const contenders = { isobar: runIsobar, probe: runProbe };
+type Contender = keyof typeof contenders;
+
+interface Round {
+  readonly coldMs: number;
+  readonly warmMs: number;
+  /** Before the run, with the inputs in memory. */
+  readonly inputsMegabytes: number;
+  readonly peakMegabytes: number;
+  readonly characters: number;
+  readonly messages: number;
+}
+
+function isWorkload(name: string): name is keyof typeof workloads {
+  return Object.hasOwn(workloads, name);
+}
+
+function megabytes(bytes: number): number {
+  return Math.round(bytes / 1e6);
+}
+
+/** In the child process. */
+function runRound(contender: Contender, kind: WorkloadKind, scale: number): Round {
+  const workload = kind.build(scale);
+  const inputs = process.memoryUsage.rss();
+  const run = contenders[contender];
+  const start = performance.now();
+  const { characters, messages } = run(workload);
+  const coldMs = performance.now() - start;
+  const peakMegabytes = megabytes(process.resourceUsage().maxRSS * 1024);
+  const again = performance.now();
+  run(workload);
+  const warmMs = performance.now() - again;
+  return {
+    coldMs,
+    warmMs,
+    inputsMegabytes: megabytes(inputs),
+    peakMegabytes,
+    characters,
+    messages,
+  };
+}
+
+function spawnRound(contender: Contender, workload: string, scale: number): Round {
+  const script = new URL(import.meta.url).pathname;
+  const options = { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] } as const;
+  const text = execFileSync(
+    process.execPath,
+    [script, "--round", contender, "--scale", String(scale), workload],
+    options,
+  );
+  return JSON.parse(text) as Round;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? Number.NaN;
+}
+
+function spread(values: readonly number[]): string {
+  const low = Math.round(Math.min(...values));
+  return `${Math.round(median(values))} ms (${low}–${Math.round(Math.max(...values))})`;
+}
+
+function report(
+  name: string,
+  kind: WorkloadKind,
+  rounds: Record<Contender, readonly Round[]>,
+): void {
+  console.log(`\n${name}`);
+  for (const contender of ["isobar", "probe"] as const) {
+    const of = rounds[contender];
+    const [first] = of;
+    console.log(
+      [
+        `  ${contender.padEnd(7)} cold ${spread(of.map((round) => round.coldMs))}`,
+        `warm ${spread(of.map((round) => round.warmMs))}`,
+        `peak RSS ${median(of.map((round) => round.peakMegabytes))} MB (inputs ${first?.inputsMegabytes})`,
+        `${first?.messages} messages, ${megabytes(first?.characters ?? 0)} MB`,
+      ].join("; "),
+    );
+  }
+  const ratio = (pick: (round: Round) => number) =>
+    (median(rounds.isobar.map(pick)) / median(rounds.probe.map(pick))).toFixed(2);
+  console.log(
+    `  isobar / probe: cold ${ratio((round) => round.coldMs)}, warm ${ratio((round) => round.warmMs)}`,
+  );
+  if (kind.antrea !== undefined) {
+    const { seconds, megabytes: heap } = kind.antrea;
+    console.log(`  Antrea publishes: ${seconds} s, ${heap} MB of heap`);
+  }
+}
+
+const { values, positionals } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    round: { type: "string" },
+    scale: { type: "string" },
+  },
+  allowPositionals: true,
+});
+const chosen = positionals.length > 0 ? positionals : Object.keys(workloads);
+const scale = values.scale === undefined ? (values.quick ? 0.1 : 1) : Number(values.scale);
+const roundCount = values.quick ? 2 : 5;
+for (const name of chosen) {
+  if (!isWorkload(name)) {
+    console.error(`expected workloads out of ${Object.keys(workloads).join(", ")}, got ${name}`);
+    process.exit(2);
+  }
+  if (values.round === "isobar" || values.round === "probe") {
+    console.log(JSON.stringify(runRound(values.round, workloads[name], scale)));
+    continue;
+  }
+  const rounds = { isobar: [] as Round[], probe: [] as Round[] };
+  for (let round = 0; round < roundCount; round++) {
+    for (const contender of ["isobar", "probe"] as const) {
+      rounds[contender].push(spawnRound(contender, name, scale));
+    }
+  }
+  report(name, workloads[name], rounds);
+}
