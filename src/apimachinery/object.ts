@@ -37,11 +37,13 @@ function checkTypeMeta(kind: KindDefinition, body: JsonObject): void {
   const apiVersion = body["apiVersion"] ?? apiVersionOf(kind);
   const name = body["kind"] ?? kind.kind;
   if (apiVersion !== apiVersionOf(kind)) {
-    const message = `the API version in the data (${show(apiVersion)}) does not match the expected API version (${apiVersionOf(kind)})`;
+    const found = `the API version in the data (${show(apiVersion)})`;
+    const message = `${found} does not match the expected API version (${apiVersionOf(kind)})`;
     throw new StatusError(badRequest(message));
   }
   if (name !== kind.kind) {
-    const message = `the kind in the data (${show(name)}) does not match the expected kind (${kind.kind})`;
+    const found = `the kind in the data (${show(name)})`;
+    const message = `${found} does not match the expected kind (${kind.kind})`;
     throw new StatusError(badRequest(message));
   }
 }
@@ -66,11 +68,10 @@ export function decodeObject(
   }
   checkTypeMeta(kind, body);
   const { value, typeErrors, unknownFields } = readStructure(kind.schema, body);
-  const fields = isObject(value) ? value : {};
-  const read = fields["metadata"] ?? {};
-  if (!isMetadata(read)) throw cannotHandle(kind, "metadata is no JSON object");
-  const metadata = read;
-  const object = { ...fields, apiVersion: apiVersionOf(kind), kind: kind.kind, metadata };
+  const { metadata = {}, ...fields } = isObject(value) ? value : {};
+  if (!isMetadata(metadata)) throw cannotHandle(kind, "metadata is no JSON object");
+  const typeMeta = { apiVersion: apiVersionOf(kind), kind: kind.kind };
+  const object: KubeObject = { ...typeMeta, metadata, ...fields, ...typeMeta };
   if (typeErrors.length > 0) {
     throw new StatusError(invalidObject(kind, metadata.name ?? "", typeErrors));
   }
@@ -99,5 +100,8 @@ export function validateObject(
       : validateMetadataUpdate(object.metadata, old.metadata);
   const structural = checkConstraints(kind.schema, object);
   // The kind's own checks rely on what the schema promises.
-  return [...errors, ...(structural.length > 0 ? structural : (kind.validate?.(object, old) ?? []))];
+  return [
+    ...errors,
+    ...(structural.length > 0 ? structural : (kind.validate?.(object, old) ?? [])),
+  ];
 }
