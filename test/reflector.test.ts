@@ -1,0 +1,243 @@
+// The reflector against the real server: whatever breaks on the way, the copy ends up equal to the store.
+import assert from "node:assert/strict";
+import { createServer, connect, type Server, type Socket } from "node:net";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ApiClient } from "../src/client/api-client.ts";
+import { Reflector, type ReflectorOptions } from "../src/client/reflector.ts";
+import { configMapKind, type ConfigMap } from "../src/kinds/config-map.ts";
+import { Backoff } from "../src/runtime/backoff.ts";
+import { openMemoryStore } from "../src/store/memory-store.ts";
+import { makeTestClient, startTestApi } from "./api-harness.ts";
+
+interface Small {
+  readonly name: string;
+  readonly data: string;
+}
+
+function strip({ metadata, data }: ConfigMap): Small {
+  return { name: metadata.name, data: data?.["value"] ?? "" };
+}
+
+/** A reflector of config maps that keeps a second copy, made of what the handlers were told. */
+class Follower implements AsyncDisposable {
+  readonly told = new Map<string, string>();
+  readonly retries: string[] = [];
+  readonly reflector: Reflector<ConfigMap, Small>;
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+
+  constructor(client: ApiClient, options: Partial<ReflectorOptions<ConfigMap, Small>> = {}) {
+    this.reflector = new Reflector({
+      client,
+      kind: configMapKind,
+      namespace: "default",
+      strip,
+      handlers: {
+        set: ({ name, data }, old) => {
+          assert.equal(old?.data, this.told.get(name), "the old object is what was told last");
+          this.told.set(name, data);
+        },
+        delete: ({ name }) => assert.ok(this.told.delete(name)),
+      },
+      onRetry: (error) => this.retries.push(error.message),
+      backoff: new Backoff({ minMs: 5, maxMs: 50 }),
+      ...options,
+    });
+    this.#done = this.reflector.run(this.#stop.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#done;
+  }
+
+  /** Waits until the copy equals what the server lists. */
+  async settle(client: ApiClient): Promise<void> {
+    const { items } = await client.list(configMapKind, { namespace: "default" });
+    const wanted = Object.fromEntries(items.map(strip).map(({ name, data }) => [name, data]));
+    const copy = (): object =>
+      Object.fromEntries([...this.reflector.values()].map(({ name, data }) => [name, data]));
+    for (let attempt = 0; attempt < 400; attempt++) {
+      try {
+        assert.deepEqual(copy(), wanted);
+        break;
+      } catch {
+        await sleep(10);
+      }
+    }
+    assert.deepEqual(copy(), wanted);
+    assert.deepEqual(
+      Object.fromEntries([...this.told].toSorted()),
+      Object.fromEntries(Object.entries(wanted).toSorted()),
+    );
+  }
+}
+
+async function set(client: ApiClient, name: string, value: string): Promise<void> {
+  const object = {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name, namespace: "default" },
+    data: { value },
+  };
+  const place = { namespace: "default", name };
+  if ((await client.find(configMapKind, place)) === undefined)
+    await client.create(configMapKind, object);
+  else await client.update(configMapKind, object);
+}
+
+async function remove(client: ApiClient, name: string): Promise<void> {
+  await client.delete(configMapKind, { namespace: "default", name });
+}
+
+test("the copy is listed in pages and then follows creations, changes and deletions", async () => {
+  await using api = await startTestApi();
+  const { client } = api;
+  await Promise.all(Array.from({ length: 1203 }, (_, index) => set(client, `cm-${index}`, "0")));
+  await using follower = new Follower(client);
+  await follower.reflector.synced;
+  assert.equal(follower.reflector.size, 1203);
+  assert.deepEqual(follower.reflector.get("default", "cm-7"), { name: "cm-7", data: "0" });
+  await set(client, "cm-1", "1");
+  await set(client, "new", "1");
+  await remove(client, "cm-2");
+  await follower.settle(client);
+  assert.deepEqual(follower.retries, []);
+});
+
+test("a server that restarts over the same store is followed on without listing again", async () => {
+  const store = openMemoryStore();
+  const first = await startTestApi({ store });
+  const port = Number(new URL(first.server.url).port);
+  await set(first.client, "a", "1");
+  await using follower = new Follower(makeTestClient(first.server.url));
+  await follower.reflector.synced;
+  await first[Symbol.asyncDispose]();
+  await using second = await startTestApi({ store, listen: { port } });
+  await set(second.client, "a", "2");
+  await set(second.client, "b", "1");
+  await follower.settle(second.client);
+});
+
+test("a server that comes back empty, or with another past, is listed again", async () => {
+  const first = await startTestApi();
+  const port = Number(new URL(first.server.url).port);
+  for (const name of ["a", "b", "c"]) await set(first.client, name, "first");
+  await using follower = new Follower(makeTestClient(first.server.url));
+  await follower.reflector.synced;
+  await first[Symbol.asyncDispose]();
+  await using second = await startTestApi({ listen: { port } });
+  await set(second.client, "b", "second");
+  await follower.settle(second.client);
+});
+
+test("after compaction the copy is listed again", async () => {
+  await using api = await startTestApi();
+  const { client, store } = api;
+  await set(client, "a", "1");
+  // Watches end at once, so that the next one begins below the compaction.
+  await using follower = new Follower(client, {
+    sleep: async () => await sleep(50),
+    watchTimeoutSeconds: 1,
+  });
+  await follower.reflector.synced;
+  for (let round = 0; round < 3; round++) {
+    await set(client, "a", `round ${round}`);
+    await set(client, `b${round}`, "1");
+    if (round > 0) await remove(client, `b${round - 1}`);
+    await store.compact(await store.currentRevision());
+    await sleep(400);
+  }
+  await follower.settle(client);
+});
+
+/** Passes bytes on to the server, and cuts every connection after so many bytes of answers. */
+async function startCutter(
+  port: number,
+  cutAfterBytes: () => number,
+): Promise<{ port: number } & AsyncDisposable> {
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((inside) => {
+    const outside = connect(port, "127.0.0.1");
+    let left = cutAfterBytes();
+    for (const socket of [inside, outside]) {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        sockets.delete(socket);
+        inside.destroy();
+        outside.destroy();
+      });
+    }
+    inside.pipe(outside);
+    outside.on("data", (chunk) => {
+      inside.write(chunk.subarray(0, left));
+      left -= chunk.length;
+      if (left <= 0) inside.end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  return {
+    port: address.port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+test("connections that break anywhere, in the middle of lines too, lose and double nothing", async () => {
+  await using api = await startTestApi();
+  const { client } = api;
+  await using cutter = await startCutter(
+    Number(new URL(api.server.url).port),
+    // A TLS record of up to 16 KiB is read whole or not at all.
+    () => 2000 + Math.floor(Math.random() * 30_000),
+  );
+  const through = makeTestClient(`https://127.0.0.1:${cutter.port}`);
+  await using follower = new Follower(through);
+  await follower.reflector.synced;
+  for (let index = 0; index < 150; index++) {
+    await set(client, `cm-${index % 10}`, `value ${index}`);
+    if (index % 7 === 0) await remove(client, `cm-${index % 10}`);
+  }
+  await follower.settle(client);
+  assert.ok(follower.retries.length > 0, "some connection was cut");
+  await through.close();
+});
+
+test("bookmarks move a quiet copy's revision on", async () => {
+  await using api = await startTestApi({ bookmarkIntervalMs: 20 });
+  const { client, store } = api;
+  await using follower = new Follower(client);
+  await follower.reflector.synced;
+  await client.create(configMapKind, {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "elsewhere", namespace: "kube-system" },
+  });
+  const revision = String(await store.currentRevision());
+  for (let attempt = 0; attempt < 100 && follower.reflector.resourceVersion !== revision; attempt++)
+    await sleep(10);
+  assert.equal(follower.reflector.resourceVersion, revision);
+});
+
+test("what a handler throws ends the run", async () => {
+  await using api = await startTestApi();
+  await set(api.client, "a", "1");
+  const reflector = new Reflector({
+    client: api.client,
+    kind: configMapKind,
+    strip,
+    handlers: {
+      set() {
+        throw new RangeError("a bug");
+      },
+      delete() {},
+    },
+  });
+  await assert.rejects(reflector.run(new AbortController().signal), RangeError);
+});
