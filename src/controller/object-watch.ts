@@ -1,0 +1,139 @@
+// Keeps the model fed with the objects of every kind that it needs, cut down to the fields that it reads.
+import type { KindDefinition, KubeObject } from "../apimachinery/kind.ts";
+import type { ApiClient } from "../client/api-client.ts";
+import { Reflector } from "../client/reflector.ts";
+import { domainKind } from "../kinds/domain.ts";
+import { endpointKind } from "../kinds/endpoint.ts";
+import { namespaceKind } from "../kinds/namespace.ts";
+import { networkKind } from "../kinds/network.ts";
+import { networkPolicyKind } from "../kinds/network-policy.ts";
+import { nodeKind } from "../kinds/node.ts";
+import { podKind } from "../kinds/pod.ts";
+import type { Pod } from "../kinds/pod-type.ts";
+import type { Log } from "../runtime/log.ts";
+import type { ModelFeed } from "./model-feed.ts";
+
+type SetObject = (key: string, object: unknown) => void;
+
+interface Watched {
+  readonly kind: string;
+  readonly reflector: Pick<Reflector<KubeObject, Stripped>, "synced" | "resourceVersion" | "run">;
+}
+
+/** What is kept of an object. */
+interface Stripped {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly uid: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec?: unknown;
+  readonly status?: unknown;
+}
+
+function stripMetadata({ metadata }: KubeObject): Stripped["metadata"] {
+  const { name, namespace, uid, labels, annotations } = metadata;
+  return {
+    name,
+    uid,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(labels === undefined ? {} : { labels }),
+    ...(annotations === undefined ? {} : { annotations }),
+  };
+}
+
+function strip(object: KubeObject): Stripped {
+  return { metadata: stripMetadata(object), spec: object.spec, status: object.status };
+}
+
+/** A pod's specification is long, and there are many pods: only its place, ports and phase are kept. */
+function stripPod(pod: Pod): Stripped {
+  const { annotations: _unused, ...metadata } = stripMetadata(pod);
+  const { nodeName, hostNetwork, containers = [], initContainers = [] } = pod.spec ?? {};
+  const { phase, podIP, podIPs } = pod.status ?? {};
+  return {
+    metadata,
+    spec: {
+      nodeName,
+      hostNetwork,
+      containers: containers.filter(({ ports }) => ports).map(({ ports }) => ({ ports })),
+      initContainers: initContainers
+        .filter(({ ports, restartPolicy }) => ports && restartPolicy === "Always")
+        .map(({ ports, restartPolicy }) => ({ ports, restartPolicy })),
+    },
+    status: { phase, podIP, podIPs },
+  };
+}
+
+function keyOf({ metadata: { namespace, name } }: Stripped): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}
+
+export interface ObjectWatchOptions {
+  readonly client: ApiClient;
+  readonly feed: ModelFeed;
+  /** Something was set or deleted. */
+  readonly onChange: () => void;
+  readonly log: Log;
+}
+
+export class ObjectWatch {
+  readonly #options: ObjectWatchOptions;
+  readonly #watched: readonly Watched[];
+
+  constructor(options: ObjectWatchOptions) {
+    this.#options = options;
+    const { feed } = options;
+    this.#watched = [
+      this.#watch(domainKind, strip, (key, object) => feed.setDomain(key, object)),
+      this.#watch(nodeKind, strip, (key, object) => feed.setNode(key, object)),
+      this.#watch(namespaceKind, strip, (key, object) => feed.setNamespace(key, object)),
+      this.#watch(networkKind, strip, (key, object) => feed.setNetwork(key, object)),
+      this.#watch(endpointKind, strip, (key, object) => feed.setEndpoint(key, object)),
+      this.#watch(networkPolicyKind, strip, (key, object) => feed.setNetworkPolicy(key, object)),
+      this.#watch(podKind, stripPod, (key, object) => feed.setPod(key, object)),
+    ];
+  }
+
+  /** Resolves once every kind has been listed: before that the model has gaps, and nobody may be told of it. */
+  get synced(): Promise<unknown> {
+    return Promise.all(this.#watched.map(({ reflector }) => reflector.synced));
+  }
+
+  /** By kind, the API server's revision that has been seen. */
+  get resourceVersions(): Readonly<Record<string, string>> {
+    return Object.fromEntries(
+      this.#watched.map(({ kind, reflector }) => [kind, reflector.resourceVersion ?? "0"]),
+    );
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.#watched.map(({ reflector }) => reflector.run(signal)));
+  }
+
+  #watch<T extends KubeObject>(
+    kind: KindDefinition<T>,
+    stripped: (object: T) => Stripped,
+    set: SetObject,
+  ): Watched {
+    const { client, onChange, log } = this.#options;
+    const apply = (object: Stripped, value: Stripped | undefined): void => {
+      set(keyOf(object), value);
+      onChange();
+    };
+    const reflector = new Reflector({
+      client,
+      kind,
+      strip: stripped,
+      handlers: {
+        set: (object: Stripped) => apply(object, object),
+        delete: (object: Stripped) => apply(object, undefined),
+      },
+      onRetry: (error, delayMs) =>
+        log.warn({ kind: kind.kind, error: error.message, delayMs }, "watch is tried again"),
+    });
+    return { kind: kind.kind, reflector };
+  }
+}
