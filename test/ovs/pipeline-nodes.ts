@@ -9,7 +9,7 @@ import {
 } from "../../src/net/address.ts";
 import type { Endpoint } from "../../src/model/endpoint.ts";
 import { formatMac } from "../../src/net/mac.ts";
-import { protocolNumbers } from "../../src/net/protocol.ts";
+import type { Protocol } from "../../src/net/protocol.ts";
 import type { LocalFact } from "../../src/pipeline/fact.ts";
 import { routerMac } from "../../src/pipeline/neighbour.ts";
 import { LocalNumbers } from "../../src/pipeline/numbers.ts";
@@ -29,7 +29,7 @@ const protocolFields = {
   UDP: { 4: "udp", 6: "udp6", port: "udp_dst" },
   SCTP: { 4: "sctp", 6: "sctp6", port: "sctp_dst" },
   ICMP: { 4: "icmp,icmp_type=8", 6: "icmp6,icmpv6_type=128", port: undefined },
-} as const satisfies Record<keyof typeof protocolNumbers | "ICMP", unknown>;
+} as const satisfies Record<Protocol, unknown>;
 
 /** Where a packet goes into a bridge, or comes out of it. */
 type Entry =

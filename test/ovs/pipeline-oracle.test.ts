@@ -26,11 +26,14 @@ interface Judged {
   readonly cluster: Cluster;
   readonly packet: Packet;
   readonly verdict: Verdict;
+  readonly journey: Journey;
+  /** Everything that helps to understand a difference. */
+  readonly text: string;
 }
 
 /** Rules of NetworkPolicy are equal: where several allow, the switch may name any of them. */
 function allows(
-  { cluster, packet }: Judged,
+  { cluster, packet }: Pick<Judged, "cluster" | "packet">,
   direction: Direction,
   named: { readonly policy: string; readonly ruleIndex: number },
 ): boolean {
@@ -56,19 +59,23 @@ class Judge {
     const verdict = evaluate(new PolicyModel(cluster), packet);
     const journey = await this.#nodes.send(packet);
     if (journey === undefined) return;
-    const judged = { cluster, packet, verdict };
     const text = [
       formatPacket(packet),
       JSON.stringify(verdict),
       ...journey.traces.map(({ node, trace }) => `--- ${node}\n${trace.text}`),
     ].join("\n");
     assert.equal(journey.arrived ? "allow" : "deny", verdict.verdict, text);
-    if (journey.arrived) this.#checkAdmission(judged, journey, text);
-    else this.#checkDenial(judged, journey, text);
+    const judged = { cluster, packet, verdict, journey, text };
+    if (journey.arrived) this.#checkAdmission(judged);
+    else this.#checkDenial(judged);
   }
 
-  #checkAdmission(judged: Judged, { traces }: Journey, text: string): void {
-    const labels = traces.map(({ node, trace }) => ({ node, ...decodeLabel(trace.label ?? 0n) }));
+  #checkAdmission(judged: Judged): void {
+    const { journey, text } = judged;
+    const labels = journey.traces.map(({ node, trace }) => ({
+      node,
+      ...decodeLabel(trace.label ?? 0n),
+    }));
     const [first] = labels;
     const last = labels.at(-1);
     assert.ok(first !== undefined && last !== undefined, text);
@@ -77,17 +84,12 @@ class Judge {
       assert.equal(first.ingress.kind, "notHere", text);
       assert.equal(last.egress.kind, "notHere", text);
     }
-    this.#checkDecision(judged, "egress", first.node, first.egress, text);
-    this.#checkDecision(judged, "ingress", last.node, last.ingress, text);
+    this.#checkDecision(judged, "egress", first.node, first.egress);
+    this.#checkDecision(judged, "ingress", last.node, last.ingress);
   }
 
-  #checkDecision(
-    judged: Judged,
-    direction: Direction,
-    node: string,
-    admission: Admission,
-    text: string,
-  ): void {
+  #checkDecision(judged: Judged, direction: Direction, node: string, admission: Admission): void {
+    const { text } = judged;
     const decision: Decision = judged.verdict[direction];
     if (admission.kind !== "rule") {
       assert.equal(kindOf[admission.kind], decision.kind, `${direction}\n${text}`);
@@ -100,7 +102,7 @@ class Judge {
   }
 
   /** The last flow that a dropped packet met names what isolated its subject. */
-  #checkDenial({ verdict }: Judged, { traces }: Journey, text: string): void {
+  #checkDenial({ verdict, journey: { traces }, text }: Judged): void {
     const denied = directions.map((each) => verdict[each]).find((each) => each.verdict === "deny");
     if (denied?.kind !== "isolated") return;
     const last = traces.at(-1);

@@ -97,8 +97,8 @@ export class TracedBridge implements AsyncDisposable {
     const options = ["remote_ip=flow", "key=flow", `dst_port=${udpPort}`];
     await execute("ovs-vsctl", [
       `--db=unix:${ovs.databaseSocket}`,
-      ...["add-br", name, "--", "set", "bridge", name, "datapath_type=dummy"],
-      ...["fail-mode=secure", "protocols=[OpenFlow10,OpenFlow15]"],
+      ...`add-br ${name} -- set bridge ${name} datapath_type=dummy fail-mode=secure`.split(" "),
+      "protocols=[OpenFlow10,OpenFlow15]",
       ...plain.flatMap((number) => port(number, "type=dummy")),
       ...port(tunnel, "type=vxlan", ...options.map((option) => `options:${option}`)),
     ]);
