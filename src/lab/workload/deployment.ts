@@ -32,7 +32,10 @@ function podOf(deployment: Deployment, hash: string): DeploymentPlan["create"][n
     apiVersion: "v1",
     kind: "Pod",
     metadata: {
-      ...{ name: "", generateName: `${name}-${hash}-`, uid: "", resourceVersion: "" },
+      name: "",
+      generateName: `${name}-${hash}-`,
+      uid: "",
+      resourceVersion: "",
       creationTimestamp: "",
       ...(namespace === undefined ? {} : { namespace }),
       labels: { ...template?.metadata?.labels, [templateHashLabel]: hash },

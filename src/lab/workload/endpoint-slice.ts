@@ -66,12 +66,10 @@ export function endpointSlicesOf(service: Service, pods: Iterable<Pod>): Endpoin
         apiVersion: "discovery.k8s.io/v1",
         kind: "EndpointSlice",
         metadata: {
-          ...{
-            name: `${name}-${slices.size}`,
-            uid: "",
-            resourceVersion: "",
-            creationTimestamp: "",
-          },
+          name: `${name}-${slices.size}`,
+          uid: "",
+          resourceVersion: "",
+          creationTimestamp: "",
           ...(namespace === undefined ? {} : { namespace }),
           labels: { "kubernetes.io/service-name": name },
           ownerReferences: [

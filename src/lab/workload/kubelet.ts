@@ -112,7 +112,12 @@ function runningStatus(
     ...(podIP === undefined ? {} : { podIP, podIPs: addresses.map((ip) => ({ ip })) }),
     startTime: now,
     containerStatuses: (pod.spec?.containers ?? []).map(({ name, image = "" }) => ({
-      ...{ name, image, imageID: "", ready: true, started: true, restartCount: 0 },
+      name,
+      image,
+      imageID: "",
+      ready: true,
+      started: true,
+      restartCount: 0,
       state: { running: { startedAt: now } },
     })),
   };
