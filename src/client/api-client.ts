@@ -47,6 +47,7 @@ export interface DeleteOptions {
 }
 
 const silenceMs = 60_000;
+const requestConnections = 16;
 
 /**
  * Talks to a Kubernetes API over connections that it keeps. Objects are what the server sends: it is trusted to keep to the
@@ -54,7 +55,9 @@ const silenceMs = 60_000;
  */
 export class ApiClient {
   readonly config: ClientConfig;
+  /** Requests wait for one of a few connections, as each costs a handshake; watches have one each. */
   readonly #agent: Agent;
+  readonly #watchAgent: Agent;
   readonly #userAgent: string;
 
   /** The user agent names the program; the API shows it as the owner of fields. */
@@ -62,14 +65,14 @@ export class ApiClient {
     this.config = config;
     this.#userAgent = userAgent;
     const { authority, certificate, key, insecureSkipTlsVerify = false } = config;
-    this.#agent = new Agent({
-      connect: {
-        rejectUnauthorized: !insecureSkipTlsVerify,
-        ...(authority !== undefined && { ca: authority }),
-        ...(certificate !== undefined && { cert: certificate }),
-        ...(key !== undefined && { key }),
-      },
-    });
+    const connect = {
+      rejectUnauthorized: !insecureSkipTlsVerify,
+      ...(authority !== undefined && { ca: authority }),
+      ...(certificate !== undefined && { cert: certificate }),
+      ...(key !== undefined && { key }),
+    };
+    this.#agent = new Agent({ connect, connections: requestConnections });
+    this.#watchAgent = new Agent({ connect });
   }
 
   async get<T extends KubeObject>(kind: KindDefinition<T>, place: ObjectPlace): Promise<T> {
@@ -168,7 +171,7 @@ export class ApiClient {
       request(url, {
         method,
         headers,
-        dispatcher: this.#agent,
+        dispatcher: query["watch"] === true ? this.#watchAgent : this.#agent,
         headersTimeout: silenceMs,
         bodyTimeout: silence,
         ...(body !== undefined && { body: JSON.stringify(body) }),
@@ -181,7 +184,7 @@ export class ApiClient {
 
   /** Drops the connections. Requests under way fail. */
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await Promise.all([this.#agent.destroy(), this.#watchAgent.destroy()]);
   }
 }
 
