@@ -36,13 +36,14 @@ function parseV4(text: string): bigint | undefined {
   return BigInt(value);
 }
 
-function parseGroups(text: string): bigint[] | undefined {
+/** Groups of 16 bits; the last two may be written as IPv4 where the address ends here. */
+function parseGroups(text: string, endsHere: boolean): bigint[] | undefined {
   if (text === "") return [];
   const groups: bigint[] = [];
   const parts = text.split(":");
   for (const [index, part] of parts.entries()) {
     if (part.includes(".")) {
-      const v4 = index === parts.length - 1 ? parseV4(part) : undefined;
+      const v4 = endsHere && index === parts.length - 1 ? parseV4(part) : undefined;
       if (v4 === undefined) return undefined;
       groups.push(v4 >> 16n, v4 & 0xffffn);
     } else {
@@ -54,13 +55,13 @@ function parseGroups(text: string): bigint[] | undefined {
 }
 
 function parseV6(text: string): bigint | undefined {
-  const halves = text.split("::");
-  if (halves.length > 2) return undefined;
-  const head = parseGroups(halves[0] ?? "");
-  const tail = halves.length === 2 ? parseGroups(halves[1] ?? "") : [];
+  const [before = "", after, ...more] = text.split("::");
+  if (more.length > 0) return undefined;
+  const head = parseGroups(before, after === undefined);
+  const tail = parseGroups(after ?? "", true);
   if (head === undefined || tail === undefined) return undefined;
   const missing = 8 - head.length - tail.length;
-  if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined;
+  if (after === undefined ? missing !== 0 : missing < 1) return undefined;
   const groups = [...head, ...Array<bigint>(missing).fill(0n), ...tail];
   return groups.reduce((value, group) => (value << 16n) | group, 0n);
 }
