@@ -33,6 +33,7 @@ import {
   places,
   reservedIdentities,
 } from "./registers.ts";
+import { laterFragment, serviceOf } from "./service-match.ts";
 import { type TableName, tableNames, tables } from "./tables.ts";
 
 const families = [4, 6] as const satisfies readonly Family[];
@@ -52,7 +53,14 @@ const unroutable = [
 ].map(parsePrefix);
 
 /** Bits of `ct_state`, as ovs-fields(7) numbers them. */
-const ctState = { new: 1n, established: 2n, related: 4n, invalid: 16n, tracked: 32n } as const;
+const ctState = {
+  new: 1n,
+  established: 2n,
+  related: 4n,
+  reply: 8n,
+  invalid: 16n,
+  tracked: 32n,
+} as const;
 
 function plumb(draft: Omit<FlowDraft, "cookie">): Flow {
   const number = tables[draft.table].number;
@@ -117,6 +125,19 @@ function renderConntrack(): Flow[] {
       priority: 400,
       match: [whereState(["tracked", "invalid"])],
     }),
+    // The datapath in user space tracks SCTP without its ports: a known connection says nothing about another port.
+    ...families.map((family) =>
+      plumb({
+        ...state,
+        priority: 350,
+        match: [
+          whereState(["tracked", "established"], ["new", "reply"]),
+          whereFamily(family),
+          whereField("ip_proto", protocolNumbers.SCTP),
+        ],
+        next: "Source",
+      }),
+    ),
     plumb({ ...bypass, priority: 300, match: [whereState(["tracked", "established"], ["new"])] }),
     plumb({ ...bypass, priority: 200, match: [whereState(["tracked", "related"], ["new"])] }),
     plumb({ ...state, priority: 100, match: [whereState(["tracked", "new"])], next: "Source" }),
@@ -246,6 +267,9 @@ function renderUnroutable(): Flow[] {
   );
 }
 
+/** Set in `ip_frag` for all fragments but the first. */
+const laterFragments = 2n;
+
 const destinationPorts = {
   TCP: "tcp_dst",
   UDP: "udp_dst",
@@ -256,6 +280,15 @@ const destinationPorts = {
 function renderTransport(): Flow[] {
   const flows: Flow[] = [];
   for (const family of families) {
+    flows.push(
+      plumb({
+        table: "Transport",
+        priority: 300,
+        match: [whereFamily(family), whereField("ip_frag", laterFragments, laterFragments)],
+        actions: [load("service", laterFragment)],
+        next: "EgressGate",
+      }),
+    );
     for (const protocol of namesOf(destinationPorts)) {
       const number = protocolNumbers[protocol];
       flows.push(
@@ -264,7 +297,7 @@ function renderTransport(): Flow[] {
           priority: 200,
           match: [whereFamily(family), whereField("ip_proto", number)],
           actions: [
-            load("service", number << 16),
+            load("service", serviceOf(protocol)),
             move(wholeField(destinationPorts[protocol]), subfield("service")),
           ],
           next: "EgressGate",

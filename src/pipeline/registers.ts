@@ -103,9 +103,9 @@ export const registers = {
     ...whole(
       "reg14",
       ["Transport", "IngressBaseline"],
-      "Protocol (bits 16 to 23) and destination port.",
+      "Destination port (bits 0 to 15), protocol (16 to 23), 1 in bit 24 for a later fragment.",
     ),
-    bits: 24,
+    bits: 25,
   },
   peer: whole(
     "reg15",

@@ -1,8 +1,18 @@
-import { protocolNumbers } from "../net/protocol.ts";
+import { type PortProtocol, protocolNumbers } from "../net/protocol.ts";
 import type { RuleResource } from "../southbound/resources.ts";
 import { coverPortRange } from "./port-range.ts";
 
-/** Services as the `service` register shows them: protocol in bits 16 to 23, port in bits 0 to 15. */
+/** What the `service` register holds for a fragment other than the first, which shows no ports. */
+export const laterFragment = 1 << 24;
+const allBits = 0x1ffffff;
+const noPort = 0x1ff0000;
+
+/** What the `service` register holds for a protocol, without the port. */
+export function serviceOf(protocol: PortProtocol): number {
+  return protocolNumbers[protocol] << 16;
+}
+
+/** A part of the services that the `service` register can show. */
 export interface ServiceMatch {
   /** Equal for equal matches. */
   readonly key: string;
@@ -10,17 +20,23 @@ export interface ServiceMatch {
   readonly mask: bigint;
 }
 
-/** What a rule's ports match; none when it is for any service. */
+function serviceMatch(value: number, mask: number): ServiceMatch {
+  const key = `${value.toString(16)}/${mask.toString(16)}`;
+  return { key, value, mask: BigInt(mask) };
+}
+
+/**
+ * What a rule's ports match; none when it is for any service. A later fragment matches every rule with ports: it leaves the
+ * node only with its first fragment, which must be admitted by its port, as conntrack lets no incomplete datagram pass.
+ */
 export function servicesOf(rule: RuleResource): readonly ServiceMatch[] {
   if (rule.ports === "any") return [];
-  const services = new Map<string, ServiceMatch>();
+  const matches: ServiceMatch[] = [];
   for (const { protocol, from, to } of rule.ports) {
     for (const port of coverPortRange(from, to)) {
-      const value = (protocolNumbers[protocol] << 16) | port.value;
-      const mask = (0xff << 16) | port.mask;
-      const key = `${value.toString(16)}/${mask.toString(16)}`;
-      services.set(key, { key, value, mask: BigInt(mask) });
+      matches.push(serviceMatch(serviceOf(protocol) | port.value, noPort | port.mask));
     }
   }
-  return [...services.values()];
+  if (matches.length > 0) matches.push(serviceMatch(laterFragment, allBits));
+  return [...new Map(matches.map((match) => [match.key, match])).values()];
 }

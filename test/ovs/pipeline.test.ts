@@ -246,6 +246,19 @@ describe("the pipeline on a switch", () => {
       assertRefused(await trace(reply, "trk,inv"), "invalidState");
     });
 
+    test("and asks policies about SCTP on every port, as user space tracks it without ports", async () => {
+      const sctp = `${fromBatch},sctp,nw_src=${batch.v4},nw_dst=${web.v4},nw_ttl=64,sctp_dst=99`;
+      assert.deepEqual((await trace(sctp, "trk,est")).outputs, []);
+      assertOutput(await trace(sctp, "trk,est,rpl"), web.port);
+    });
+
+    test("and lets later fragments pass with the ports that are allowed", async () => {
+      const later = `${fromBatch},ip,nw_proto=6,nw_src=${batch.v4},nw_dst=${web.v4},nw_ttl=64,nw_frag=later`;
+      assertOutput(await trace(later), web.port);
+      const denied = `${fromWeb},ip,nw_proto=6,nw_src=${web.v4},nw_dst=${batch.v4},nw_ttl=64,nw_frag=later`;
+      assert.deepEqual((await trace(denied)).outputs, []);
+    });
+
     test("and asks policies about related connections that are new", async () => {
       assert.deepEqual((await trace(reply, "trk,new,rel")).outputs, []);
     });
