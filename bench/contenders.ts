@@ -1,4 +1,4 @@
-// What is measured in cold-start.ts: the graph, and the least that any program would have to do for the same workload.
+// What is measured in cold-start.bench.ts: the graph, and the least that any program would have to do for the same workload.
 import { Compute } from "../src/compute/graph.ts";
 import { encodeDeltaMessage } from "../src/southbound/encoded.ts";
 import { type Workload, nodeCount } from "./antrea-workloads.ts";

@@ -35,7 +35,7 @@ export interface CompiledRule {
 }
 
 /** Members of the group are told apart by the attribute. */
-export interface Split {
+export interface SplitDefinition {
   readonly group: EndpointsDefinition;
   readonly attribute: string;
 }
@@ -48,7 +48,7 @@ export interface CompiledPolicy {
   readonly rules: readonly CompiledRule[];
   /** Every group that the policy names, each once. */
   readonly groups: readonly GroupDefinition[];
-  readonly splits: readonly Split[];
+  readonly splits: readonly SplitDefinition[];
   readonly uses: readonly Use[];
 }
 
@@ -122,7 +122,7 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
   const subject = defineEndpoints(policy.subject);
   const rules = [...compileRules(policy, "ingress"), ...compileRules(policy, "egress")];
   const groups = new Map<string, GroupDefinition>([[subject.id, subject]]);
-  const splits = new Map<string, Split>();
+  const splits = new Map<string, SplitDefinition>();
   for (const rule of rules) {
     if (rule.peers !== "any") {
       for (const group of rule.peers.endpoints) groups.set(group.id, group);

@@ -1,6 +1,8 @@
+import { CompactMap } from "./compact-map.ts";
+
 /** How often each key is in use. A key that is no longer in use leaves nothing behind. */
 export class Counter<Key> {
-  readonly #counts = new Map<Key, number>();
+  readonly #counts = new CompactMap<Key, number>();
 
   get size(): number {
     return this.#counts.size;
@@ -10,7 +12,8 @@ export class Counter<Key> {
     return this.#counts.has(key);
   }
 
-  keys(): MapIterator<Key> {
+  /** Must not be used while keys come or go. */
+  keys(): Iterable<Key> {
     return this.#counts.keys();
   }
 
@@ -21,7 +24,7 @@ export class Counter<Key> {
     return count === 0;
   }
 
-  /** Whether this was the last use. The key must be in use. */
+  /** Whether this was the last use. */
   remove(key: Key): boolean {
     const count = this.#counts.get(key) ?? 0;
     if (count > 1) this.#counts.set(key, count - 1);

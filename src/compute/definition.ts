@@ -1,5 +1,10 @@
 // What a group is, apart from what it holds at the moment: equal definitions have equal ids.
-import type { EndpointSelector, LabelSelector, SelectorRequirement } from "../model/policy.ts";
+import type {
+  EndpointSelector,
+  LabelSelector,
+  SelectorRequirement,
+  ZoneSelector,
+} from "../model/policy.ts";
 import { requirementsOf } from "../model/selector.ts";
 import { formatPrefix, tryParsePrefix } from "../net/address.ts";
 import type { NetworkBlock } from "../southbound/resources.ts";
@@ -22,10 +27,13 @@ export interface NetworksDefinition {
 export type GroupDefinition = EndpointsDefinition | NetworksDefinition;
 
 function requirementText({ key, operator, values }: SelectorRequirement): string {
+  const [first = "", ...more] = values;
   const set = () => [...new Set(values)].map(word).toSorted(byCodeUnits).join(",");
   switch (operator) {
     case "In":
-      return values.length === 1 ? `${word(key)}=${set()}` : `${word(key)} in (${set()})`;
+      if (values.length > 0 && more.every((value) => value === first))
+        return `${word(key)}=${word(first)}`;
+      return `${word(key)} in (${set()})`;
     case "NotIn":
       return `${word(key)} notin (${set()})`;
     case "Exists":
@@ -36,16 +44,24 @@ function requirementText({ key, operator, values }: SelectorRequirement): string
 }
 
 /** Requirements in canonical order, e.g. `!legacy,app=web,tier in (a,b)`; `*` matches everything. */
-export function selectorText(selector: LabelSelector): string {
-  const texts = new Set(requirementsOf(selector).map(requirementText));
-  return texts.size === 0 ? "*" : [...texts].toSorted(byCodeUnits).join(",");
+function selectorText(selector: LabelSelector): string {
+  const requirements = requirementsOf(selector);
+  const [only] = requirements;
+  if (only === undefined) return "*";
+  if (requirements.length === 1) return requirementText(only);
+  const texts = new Set(requirements.map(requirementText));
+  return [...texts].toSorted(byCodeUnits).join(",");
+}
+
+/** `shop`, or `{team=a}` where zones are selected by their labels. */
+export function zonesText(zones: ZoneSelector): string {
+  return zones.kind === "name" ? word(zones.name) : `{${selectorText(zones.selector)}}`;
 }
 
 /** `shop app=web`, or `{team=a} app=web` where zones are selected by their labels. */
 export function defineEndpoints(selector: EndpointSelector): EndpointsDefinition {
-  const { zones, endpoints } = selector;
-  const zoneText = zones.kind === "name" ? word(zones.name) : `{${selectorText(zones.selector)}}`;
-  return { kind: "endpoints", id: `${zoneText} ${selectorText(endpoints)}`, selector };
+  const id = `${zonesText(selector.zones)} ${selectorText(selector.endpoints)}`;
+  return { kind: "endpoints", id, selector };
 }
 
 /** Canonical text of a prefix; `undefined` where it is none. */

@@ -1,13 +1,12 @@
 import type { LabelSelector } from "../model/policy.ts";
 import { matchesSelector } from "../model/selector.ts";
-import type { CompiledPolicy, Split } from "./compile.ts";
-import { Counter } from "./counter.ts";
+import type { CompiledPolicy, SplitDefinition } from "./compile.ts";
 import type { GroupDefinition } from "./definition.ts";
 import type { IdentityChanges } from "./identities.ts";
-import { Group, type Identity } from "./membership.ts";
 import type { Inputs } from "./inputs.ts";
+import { Group, type Identity } from "./membership.ts";
 import { Multimap } from "./multimap.ts";
-import { Scopes, type SelectorGroup } from "./scopes.ts";
+import { Scopes, type SelectorGroup, selectsEndpoints } from "./scopes.ts";
 import { anchorsOf, tokensOf } from "./token-index.ts";
 import { word } from "./words.ts";
 
@@ -34,8 +33,6 @@ export interface GroupChanges {
 export class Groups {
   readonly #inputs: Inputs;
   readonly #groups = new Map<string, Group>();
-  readonly #users = new Counter<string>();
-  readonly #splitUsers = new Counter<string>();
   readonly #scopes = new Scopes();
   readonly #identitiesByZone = new Multimap<string, Identity>();
   readonly #identitiesByToken = new Multimap<string, Identity>();
@@ -51,8 +48,6 @@ export class Groups {
   get size(): number {
     return (
       this.#groups.size +
-      this.#users.size +
-      this.#splitUsers.size +
       this.#scopes.size +
       this.#identitiesByZone.size +
       this.#identitiesByToken.size
@@ -81,6 +76,7 @@ export class Groups {
       for (const split of splits) this.#useSplit(split);
     }
     for (const { groups, splits } of went) {
+      // Before the groups, which must still be there.
       for (const split of splits) this.#dropSplit(split);
       for (const definition of groups) this.#drop(definition);
     }
@@ -90,28 +86,23 @@ export class Groups {
 
   #learn(identity: Identity): void {
     const { zone, labels } = identity.definition;
-    const tokens = tokensOf(labels);
     this.#identitiesByZone.add(zone, identity);
-    for (const token of tokens) this.#identitiesByToken.add(token, identity);
-    for (const scope of this.#scopes.of(zone)) {
-      for (const group of scope.selecting(identity, tokens)) this.#join(group, identity);
-    }
+    for (const token of tokensOf(labels)) this.#identitiesByToken.add(token, identity);
+    for (const group of this.#scopes.selecting(identity)) this.#join(group, identity);
   }
 
   #forget(identity: Identity): void {
     const { zone, labels } = identity.definition;
-    for (const group of identity.groups) this.#leave(group, identity);
+    for (const group of [...identity.groups]) this.#leave(group, identity);
     this.#identitiesByZone.delete(zone, identity);
     for (const token of tokensOf(labels)) this.#identitiesByToken.delete(token, identity);
   }
 
   #rescope(zone: string): void {
-    for (const { scope, selected } of this.#scopes.setZone(
-      zone,
-      this.#inputs.zones.get(zone)?.labels,
-    )) {
+    const labels = this.#inputs.zones.get(zone)?.labels;
+    for (const { scope, selected } of this.#scopes.setZone(zone, labels)) {
       for (const identity of this.#identitiesByZone.get(zone)) {
-        for (const group of scope.selecting(identity, tokensOf(identity.definition.labels))) {
+        for (const group of this.#scopes.selectingInScope(scope, identity)) {
           if (selected) this.#join(group, identity);
           else this.#leave(group, identity);
         }
@@ -120,14 +111,18 @@ export class Groups {
   }
 
   #use(definition: GroupDefinition): void {
-    if (!this.#users.add(definition.id)) return;
-    const group = new Group(definition.id, definition);
-    this.#groups.set(group.id, group);
-    if (selectsEndpoints(group)) this.#fill(group);
+    let group = this.#groups.get(definition.id);
+    if (group === undefined) {
+      group = new Group(definition.id, definition);
+      this.#groups.set(group.id, group);
+      if (selectsEndpoints(group)) this.#fill(group);
+    }
+    group.users++;
   }
 
   #fill(group: SelectorGroup): void {
-    const { zones } = this.#scopes.add(group);
+    this.#scopes.add(group);
+    const zones = this.#scopes.zonesOf(group);
     const { endpoints } = group.selector;
     for (const identity of this.#candidates(endpoints, zones)) {
       const { zone, labels } = identity.definition;
@@ -140,44 +135,54 @@ export class Groups {
     selector: LabelSelector,
     zones: ReadonlySet<string>,
   ): Generator<Identity, void, undefined> {
-    const sets = anchorsOf(selector).map((token) => this.#identitiesByToken.get(token));
-    const length = sets.reduce((sum, set) => sum + set.size, 0);
-    const inZones: ReadonlySet<Identity>[] = [];
-    let lengthInZones = 0;
+    const tokens = anchorsOf(selector);
+    const length = tokens.reduce((sum, token) => sum + this.#identitiesByToken.count(token), 0);
+    let lengthInZones = zones.size;
     for (const zone of zones) {
-      const set = this.#identitiesByZone.get(zone);
-      lengthInZones += set.size;
-      // Counting the zones must itself stay cheaper than the other list.
-      if (lengthInZones + inZones.length > length) break;
-      inZones.push(set);
+      // Counting must itself stay cheaper than the other list.
+      if (lengthInZones > length) break;
+      lengthInZones += this.#identitiesByZone.count(zone);
     }
-    for (const set of inZones.length === zones.size ? inZones : sets) yield* set;
+    if (lengthInZones > length) {
+      for (const token of tokens) yield* this.#identitiesByToken.get(token);
+    } else {
+      for (const zone of zones) yield* this.#identitiesByZone.get(zone);
+    }
   }
 
   #drop(definition: GroupDefinition): void {
-    if (!this.#users.remove(definition.id)) return;
     const group = this.#groups.get(definition.id);
     if (group === undefined) return;
+    group.users--;
+    if (group.users > 0) return;
     this.#groups.delete(group.id);
     if (selectsEndpoints(group)) this.#scopes.delete(group);
-    for (const identity of group.identities) this.#leave(group, identity);
+    for (const identity of [...group.identities]) this.#leave(group, identity);
   }
 
-  #useSplit({ group: { id }, attribute }: Split): void {
-    if (!this.#splitUsers.add(splitId(id, attribute))) return;
+  #useSplit({ group: { id }, attribute }: SplitDefinition): void {
     const group = this.#groups.get(id);
     if (group === undefined) return;
-    group.parts.set(attribute, new Map());
+    group.splits ??= new Map();
+    const split = group.splits.get(attribute);
+    if (split !== undefined) {
+      split.users++;
+      return;
+    }
+    group.splits.set(attribute, { users: 1, parts: new Map() });
     for (const identity of group.identities) this.#joinParts(group, attribute, identity);
   }
 
-  #dropSplit({ group: { id }, attribute }: Split): void {
-    if (!this.#splitUsers.remove(splitId(id, attribute))) return;
+  #dropSplit({ group: { id }, attribute }: SplitDefinition): void {
     const group = this.#groups.get(id);
-    for (const part of group?.parts.get(attribute)?.values() ?? []) {
-      for (const identity of part.identities) this.#leave(part, identity);
+    const split = group?.splits?.get(attribute);
+    if (split === undefined) return;
+    split.users--;
+    if (split.users > 0) return;
+    for (const part of split.parts.values()) {
+      for (const identity of [...part.identities]) this.#leave(part, identity);
     }
-    group?.parts.delete(attribute);
+    group?.splits?.delete(attribute);
   }
 
   #join(group: Group, identity: Identity): void {
@@ -186,17 +191,19 @@ export class Groups {
     identity.groups.add(group);
     this.#changed.add(group);
     this.#joined.push({ group, identity });
-    for (const attribute of group.parts.keys()) this.#joinParts(group, attribute, identity);
+    if (group.splits === undefined) return;
+    for (const attribute of group.splits.keys()) this.#joinParts(group, attribute, identity);
   }
 
   #joinParts(group: Group, attribute: string, identity: Identity): void {
+    const parts = group.splits?.get(attribute)?.parts;
+    if (parts === undefined) return;
     for (const { attribute: own, port } of identity.definition.ports) {
       if (own !== attribute) continue;
-      const parts = group.parts.get(attribute);
-      let part = parts?.get(port);
+      let part = parts.get(port);
       if (part === undefined) {
-        part = new Group(`${splitId(group.id, attribute)}=${port}`);
-        parts?.set(port, part);
+        part = new Group(`${group.id} :${word(attribute)}=${port}`);
+        parts.set(port, part);
         this.#repartitioned.add(group);
       }
       this.#join(part, identity);
@@ -209,7 +216,8 @@ export class Groups {
     identity.groups.delete(group);
     this.#changed.add(group);
     this.#left.push({ group, identity });
-    for (const [attribute, parts] of group.parts) {
+    if (group.splits === undefined) return;
+    for (const [attribute, { parts }] of group.splits) {
       for (const { attribute: own, port } of identity.definition.ports) {
         const part = own === attribute ? parts.get(port) : undefined;
         if (part === undefined) continue;
@@ -221,9 +229,9 @@ export class Groups {
 
   #takeChanges(): GroupChanges {
     // Only now, so that a part that empties and fills again stays the same part.
-    for (const { parts } of this.#repartitioned) {
-      for (const byPort of parts.values()) {
-        for (const [port, part] of byPort) if (part.identities.size === 0) byPort.delete(port);
+    for (const { splits } of this.#repartitioned) {
+      for (const { parts } of splits?.values() ?? []) {
+        for (const [port, part] of parts) if (part.identities.size === 0) parts.delete(port);
       }
     }
     const changes = {
@@ -238,12 +246,4 @@ export class Groups {
     this.#repartitioned = new Set();
     return changes;
   }
-}
-
-function selectsEndpoints(group: Group): group is SelectorGroup {
-  return group.selector !== undefined;
-}
-
-function splitId(group: string, attribute: string): string {
-  return `${group} :${word(attribute)}`;
 }

@@ -13,11 +13,17 @@ interface Placement {
   readonly node: string;
 }
 
+/** A node that hosts an identity and did not, or the other way round. */
+export interface HostingChange {
+  readonly identity: Identity;
+  readonly node: string;
+  readonly hosted: boolean;
+}
+
 export interface IdentityChanges {
   readonly appeared: readonly Identity[];
   readonly vanished: readonly Identity[];
-  /** For each identity whose endpoints changed: nodes where some came or went → whether it had any there before. */
-  readonly touched: ReadonlyMap<Identity, ReadonlyMap<string, boolean>>;
+  readonly hostings: readonly HostingChange[];
 }
 
 /**
@@ -33,8 +39,9 @@ export class Identities {
   readonly #identities = new Map<string, Identity>();
   readonly #byNode = new Multimap<string, Identity>();
   /** Identities made in this update. */
-  readonly #fresh = new Set<Identity>();
-  #touched = new Map<Identity, Map<string, boolean>>();
+  #appeared: Identity[] = [];
+  /** Where a first endpoint came or a last one went in this update; perhaps there and back. */
+  #touched: Placement[] = [];
 
   constructor(inputs: Inputs, relevance: Relevance) {
     this.#inputs = inputs;
@@ -55,7 +62,7 @@ export class Identities {
   }
 
   /** Identities that have an endpoint on the node. */
-  localTo(node: string): ReadonlySet<Identity> {
+  localTo(node: string): Iterable<Identity> {
     return this.#byNode.get(node);
   }
 
@@ -91,8 +98,8 @@ export class Identities {
     const placed = endpoint === undefined ? undefined : this.#placementOf(endpoint);
     const before = this.#placements.get(id);
     if (before?.identity !== placed?.identity || before?.node !== placed?.node) {
-      if (placed !== undefined) this.#enter(placed);
-      if (before !== undefined) this.#leave(before);
+      if (placed?.identity.nodes.add(placed.node) === true) this.#touched.push(placed);
+      if (before?.identity.nodes.remove(before.node) === true) this.#touched.push(before);
     }
     if (placed === undefined || endpoint === undefined) {
       this.#placements.delete(id);
@@ -120,51 +127,27 @@ export class Identities {
     if (identity === undefined) {
       identity = new Identity(defineIdentity(endpoint, this.#relevance));
       this.#identities.set(id, identity);
-      this.#fresh.add(identity);
+      this.#appeared.push(identity);
     }
     return { identity, node };
   }
 
-  #enter({ identity, node }: Placement): void {
-    const count = identity.endpointsByNode.get(node) ?? 0;
-    this.#touch(identity, node, count > 0);
-    identity.endpointsByNode.set(node, count + 1);
-    if (count === 0) this.#byNode.add(node, identity);
-  }
-
-  #leave({ identity, node }: Placement): void {
-    const count = identity.endpointsByNode.get(node) ?? 0;
-    this.#touch(identity, node, count > 0);
-    if (count > 1) {
-      identity.endpointsByNode.set(node, count - 1);
-    } else {
-      identity.endpointsByNode.delete(node);
-      this.#byNode.delete(node, identity);
-    }
-  }
-
-  /** Remembers what was so before the first change. */
-  #touch(identity: Identity, node: string, wasThere: boolean): void {
-    const nodes = this.#touched.get(identity);
-    if (nodes === undefined) this.#touched.set(identity, new Map([[node, wasThere]]));
-    else if (!nodes.has(node)) nodes.set(node, wasThere);
-  }
-
   #takeChanges(): IdentityChanges {
-    const touched = this.#touched;
-    const appeared: Identity[] = [];
+    const hostings: HostingChange[] = [];
     const vanished: Identity[] = [];
-    for (const identity of touched.keys()) {
-      const fresh = this.#fresh.has(identity);
-      if (identity.endpointsByNode.size > 0) {
-        if (fresh) appeared.push(identity);
-      } else {
-        this.#identities.delete(identity.id);
-        if (!fresh) vanished.push(identity);
+    for (const { identity, node } of this.#touched) {
+      const hosted = identity.nodes.has(node);
+      if (hosted === this.#byNode.has(node, identity)) continue;
+      if (hosted) this.#byNode.add(node, identity);
+      else this.#byNode.delete(node, identity);
+      hostings.push({ identity, node, hosted });
+      if (identity.nodes.size === 0 && this.#identities.delete(identity.id)) {
+        vanished.push(identity);
       }
     }
-    this.#touched = new Map();
-    this.#fresh.clear();
-    return { appeared, vanished, touched };
+    const appeared = this.#appeared;
+    this.#appeared = [];
+    this.#touched = [];
+    return { appeared, vanished, hostings };
   }
 }

@@ -50,7 +50,7 @@ export class Inputs {
   readonly #endpointsByZone = new Multimap<string, string>();
 
   /** Ids of the endpoints that name the zone, whether it exists or not. */
-  endpointsOf(zone: string): ReadonlySet<string> {
+  endpointsOf(zone: string): Iterable<string> {
     return this.#endpointsByZone.get(zone);
   }
 

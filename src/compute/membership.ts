@@ -1,18 +1,20 @@
 // Identities and groups know each other: who is in what is written on both sides.
-import type { EndpointSelector } from "../model/policy.ts";
+import type { Direction, EndpointSelector } from "../model/policy.ts";
 import { EncodedResource } from "../southbound/encoded.ts";
 import type { NetworkBlock } from "../southbound/resources.ts";
+import { CompactSet } from "./compact-set.ts";
+import { Counter } from "./counter.ts";
 import type { GroupDefinition } from "./definition.ts";
 import type { IdentityDefinition } from "./identity.ts";
 import { byCodeUnits } from "./words.ts";
 
-/** An identity that some placed endpoint has, with its place in the graph. Each property names who may write it. */
+/** An identity that some placed endpoint has. Each property names who may write it. */
 export class Identity {
   readonly definition: IdentityDefinition;
-  /** Endpoints by node. Written by Identities. */
-  readonly endpointsByNode = new Map<string, number>();
+  /** Nodes that host it, by the number of endpoints. Written by Identities. */
+  readonly nodes = new Counter<string>();
   /** Groups that it is in. Written by Groups. */
-  readonly groups = new Set<Group>();
+  readonly groups = new CompactSet<Group>();
 
   constructor(definition: IdentityDefinition) {
     this.definition = definition;
@@ -23,21 +25,37 @@ export class Identity {
   }
 }
 
-/** A group with its members at the moment. Written by Groups alone. */
+/** Members of a group that have one attribute, by its value. */
+export interface Split {
+  /** Policies that ask for it. */
+  users: number;
+  readonly parts: Map<number, Group>;
+}
+
+/** A group with its members at the moment. Written by Groups where nobody else is named. */
 export class Group {
   readonly id: string;
   /** `undefined` for a part of a group and for a group of networks. */
   readonly selector: EndpointSelector | undefined;
   readonly networks: readonly NetworkBlock[];
-  readonly identities = new Set<Identity>();
-  /** Parts of it by attribute and value, e.g. `TCP/http` → 8080 → those of its members that say so. */
-  readonly parts = new Map<string, Map<number, Group>>();
+  readonly identities = new CompactSet<Identity>();
+  /** Policies that name it. */
+  users = 0;
+  /** By attribute; `undefined` while there are none. */
+  splits: Map<string, Split> | undefined;
+  /** Policies that isolate its members; `undefined` while there are none. Written by Postures. */
+  isolating: Readonly<Record<Direction, Set<string>>> | undefined;
   #encoded: EncodedResource | undefined;
 
   constructor(id: string, definition?: GroupDefinition) {
     this.id = id;
     this.selector = definition?.kind === "endpoints" ? definition.selector : undefined;
-    this.networks = definition?.kind === "networks" ? definition.networks : [];
+    this.networks = definition?.kind === "networks" ? definition.networks : noNetworks;
+  }
+
+  /** Parts by the value of the attribute. */
+  partsBy(attribute: string): ReadonlyMap<number, Group> {
+    return this.splits?.get(attribute)?.parts ?? noParts;
   }
 
   /** Must be called after each change of `identities`. */
@@ -56,3 +74,6 @@ export class Group {
     return this.#encoded;
   }
 }
+
+const noNetworks: readonly NetworkBlock[] = [];
+const noParts: ReadonlyMap<number, Group> = new Map();

@@ -1,40 +1,53 @@
-/** A set of values for each key. A key without values leaves nothing behind. */
+/**
+ * Values by key, each once. A key without values leaves nothing behind, and a key with one value costs no set. Values
+ * must not be sets themselves.
+ */
 export class Multimap<Key, Value> {
-  readonly #sets = new Map<Key, Set<Value>>();
+  readonly #entries = new Map<Key, Value | Set<Value>>();
 
   /** Number of keys. */
   get size(): number {
-    return this.#sets.size;
+    return this.#entries.size;
   }
 
-  get(key: Key): ReadonlySet<Value> {
-    return this.#sets.get(key) ?? noValues;
+  /** The values must not be added or deleted while they are gone through. */
+  get(key: Key): Iterable<Value> {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return noValues;
+    return entry instanceof Set ? entry : [entry];
+  }
+
+  count(key: Key): number {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return 0;
+    return entry instanceof Set ? entry.size : 1;
   }
 
   has(key: Key, value: Value): boolean {
-    return this.#sets.get(key)?.has(value) ?? false;
+    const entry = this.#entries.get(key);
+    return entry instanceof Set ? entry.has(value) : entry !== undefined && entry === value;
   }
 
-  entries(): MapIterator<[Key, ReadonlySet<Value>]> {
-    return this.#sets.entries();
+  keys(): Iterable<Key> {
+    return this.#entries.keys();
   }
 
   add(key: Key, value: Value): void {
-    const set = this.#sets.get(key);
-    if (set === undefined) this.#sets.set(key, new Set([value]));
-    else set.add(value);
+    const entry = this.#entries.get(key);
+    if (entry === undefined) this.#entries.set(key, value);
+    else if (entry instanceof Set) entry.add(value);
+    else if (entry !== value) this.#entries.set(key, new Set([entry, value]));
   }
 
   delete(key: Key, value: Value): void {
-    const set = this.#sets.get(key);
-    if (set === undefined) return;
-    set.delete(value);
-    if (set.size === 0) this.#sets.delete(key);
-  }
-
-  deleteKey(key: Key): void {
-    this.#sets.delete(key);
+    const entry = this.#entries.get(key);
+    if (entry instanceof Set) {
+      entry.delete(value);
+      if (entry.size === 0) this.#entries.delete(key);
+    } else if (entry === value) {
+      this.#entries.delete(key);
+    }
   }
 }
 
-const noValues: ReadonlySet<never> = new Set();
+const noValues: readonly never[] = [];

@@ -1,24 +1,32 @@
 import { EncodedDelta, type EncodedResource } from "../southbound/encoded.ts";
 import type { ResourceKey } from "../southbound/resources.ts";
+import type { Group, Identity } from "./membership.ts";
+import type { RuleSet } from "./rule-set.ts";
 
-/** Collects what one node is to be told, in the order of `resourceKinds`. */
-class NodeDelta {
-  readonly groups: EncodedResource[] = [];
-  readonly groupDeletes: ResourceKey[] = [];
-  readonly rules: EncodedDelta[] = [];
-  readonly postures: EncodedResource[] = [];
-  readonly postureDeletes: ResourceKey[] = [];
+/** Collects what one node is to be told. */
+export class NodeDelta {
+  readonly groups = new Set<Group>();
+  readonly lostGroups: ResourceKey[] = [];
+  /** Rule sets of which the node had nothing. */
+  readonly ruleSets = new Set<RuleSet>();
+  /** Changes to the others. */
+  readonly ruleChanges: EncodedDelta[] = [];
+  readonly postures = new Set<Identity>();
+  readonly lostPostures: ResourceKey[] = [];
 
-  build(): EncodedDelta {
+  /** In the order of `resourceKinds`. */
+  build(postureOf: (identity: Identity) => EncodedResource): EncodedDelta {
+    const groups = Array.from(this.groups, (group) => group.encoded);
+    const rules = Array.from(this.ruleSets, (set) => set.all);
     return EncodedDelta.join([
-      EncodedDelta.of(this.groups, this.groupDeletes),
-      EncodedDelta.join(this.rules),
-      EncodedDelta.of(this.postures, this.postureDeletes),
+      EncodedDelta.of(groups, this.lostGroups),
+      EncodedDelta.join([...rules, ...this.ruleChanges]),
+      EncodedDelta.of(Array.from(this.postures, postureOf), this.lostPostures),
     ]);
   }
 }
 
-/** What each node is to be told; only nodes that are to be told something are in it. */
+/** What each node is to be told; only nodes that something was collected for are in it. */
 export class NodeDeltas {
   readonly #nodes = new Map<string, NodeDelta>();
 
@@ -28,12 +36,11 @@ export class NodeDeltas {
     return delta;
   }
 
-  build(): ReadonlyMap<string, EncodedDelta> {
-    const deltas = new Map<string, EncodedDelta>();
-    for (const [node, delta] of this.#nodes) {
-      const built = delta.build();
-      if (!built.isEmpty) deltas.set(node, built);
-    }
-    return deltas;
+  build(postureOf: (identity: Identity) => EncodedResource): ReadonlyMap<string, EncodedDelta> {
+    const deltas = Array.from(
+      this.#nodes,
+      ([node, delta]) => [node, delta.build(postureOf)] as const,
+    );
+    return new Map(deltas.filter(([, delta]) => !delta.isEmpty));
   }
 }

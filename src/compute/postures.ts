@@ -3,18 +3,12 @@ import { EncodedResource } from "../southbound/encoded.ts";
 import type { CompiledPolicy } from "./compile.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import type { IdentityChanges } from "./identities.ts";
-import type { Identity } from "./membership.ts";
-import { Multimap } from "./multimap.ts";
+import type { Group, Identity } from "./membership.ts";
 import { byCodeUnits } from "./words.ts";
 
 /** Which policies isolate each identity. Takes policies and memberships; gives the postures that changed. */
 export class Postures {
   readonly #groups: Groups;
-  /** Isolating policies by the id of their subject. */
-  readonly #isolating: Readonly<Record<Direction, Multimap<string, string>>> = {
-    ingress: new Multimap(),
-    egress: new Multimap(),
-  };
   readonly #postures = new Map<Identity, EncodedResource>();
 
   constructor(groups: Groups) {
@@ -22,7 +16,7 @@ export class Postures {
   }
 
   get size(): number {
-    return this.#postures.size + this.#isolating.ingress.size + this.#isolating.egress.size;
+    return this.#postures.size;
   }
 
   /** @throws {Error} for an identity that does not exist. */
@@ -32,7 +26,7 @@ export class Postures {
     return posture;
   }
 
-  /** Gives the identities whose posture is another than before; not those that vanished. */
+  /** Gives the identities whose posture is another than before, also those that appeared; not those that vanished. */
   update(
     came: readonly CompiledPolicy[],
     went: readonly CompiledPolicy[],
@@ -40,11 +34,15 @@ export class Postures {
     groups: GroupChanges,
   ): ReadonlySet<Identity> {
     const dirty = new Set(identities.appeared);
-    for (const { group, identity } of [...groups.joined, ...groups.left]) {
-      if (this.#isolates(group.id)) dirty.add(identity);
+    // Who left goes by what isolated the group before, who joined by what isolates it now.
+    for (const { group, identity } of groups.left) {
+      if (group.isolating !== undefined) dirty.add(identity);
     }
     for (const group of this.#isolate(came, went)) {
-      for (const identity of this.#groups.get(group)?.identities ?? []) dirty.add(identity);
+      for (const identity of group.identities) dirty.add(identity);
+    }
+    for (const { group, identity } of groups.joined) {
+      if (group.isolating !== undefined) dirty.add(identity);
     }
     for (const identity of identities.vanished) {
       this.#postures.delete(identity);
@@ -52,7 +50,7 @@ export class Postures {
     }
     const changed = new Set<Identity>();
     for (const identity of dirty) {
-      const posture = this.#compute(identity);
+      const posture = computePosture(identity);
       if (posture.text === this.#postures.get(identity)?.text) continue;
       this.#postures.set(identity, posture);
       changed.add(identity);
@@ -60,42 +58,43 @@ export class Postures {
     return changed;
   }
 
-  /** Ids of the groups that other policies isolate than before. */
-  #isolate(came: readonly CompiledPolicy[], went: readonly CompiledPolicy[]): ReadonlySet<string> {
-    const changed = new Set<string>();
+  /** Gives the groups that other policies isolate than before. A group that is gone took its members with it. */
+  #isolate(came: readonly CompiledPolicy[], went: readonly CompiledPolicy[]): ReadonlySet<Group> {
+    const changed = new Set<Group>();
     for (const { policy, subject, isolates } of went) {
-      for (const direction of isolates) {
-        this.#isolating[direction].delete(subject.id, policy.id);
-        changed.add(subject.id);
-      }
+      const group = this.#groups.get(subject.id);
+      if (group?.isolating === undefined || isolates.length === 0) continue;
+      for (const direction of isolates) group.isolating[direction].delete(policy.id);
+      changed.add(group);
     }
     for (const { policy, subject, isolates } of came) {
-      for (const direction of isolates) {
-        this.#isolating[direction].add(subject.id, policy.id);
-        changed.add(subject.id);
-      }
+      const group = this.#groups.get(subject.id);
+      if (group === undefined || isolates.length === 0) continue;
+      group.isolating ??= { ingress: new Set(), egress: new Set() };
+      for (const direction of isolates) group.isolating[direction].add(policy.id);
+      changed.add(group);
+    }
+    for (const group of changed) {
+      const { ingress, egress } = group.isolating ?? {};
+      if (ingress?.size === 0 && egress?.size === 0) group.isolating = undefined;
     }
     return changed;
   }
+}
 
-  #isolates(group: string): boolean {
-    const { ingress, egress } = this.#isolating;
-    return ingress.get(group).size + egress.get(group).size > 0;
-  }
-
-  #compute(identity: Identity): EncodedResource {
-    const policies = (direction: Direction) => {
-      const ids: string[] = [];
-      for (const group of identity.groups) {
-        for (const policy of this.#isolating[direction].get(group.id)) ids.push(policy);
-      }
-      return ids.length > 1 ? ids.toSorted(byCodeUnits) : ids;
-    };
-    return new EncodedResource({
-      kind: "posture",
-      id: identity.id,
-      ingress: policies("ingress"),
-      egress: policies("egress"),
-    });
-  }
+function computePosture(identity: Identity): EncodedResource {
+  const policies = (direction: Direction) => {
+    const ids: string[] = [];
+    for (const { isolating } of identity.groups) {
+      if (isolating === undefined) continue;
+      for (const policy of isolating[direction]) ids.push(policy);
+    }
+    return ids.length > 1 ? ids.toSorted(byCodeUnits) : ids;
+  };
+  return new EncodedResource({
+    kind: "posture",
+    id: identity.id,
+    ingress: policies("ingress"),
+    egress: policies("egress"),
+  });
 }

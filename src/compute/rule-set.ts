@@ -1,21 +1,28 @@
 import { EncodedDelta, type EncodedResource } from "../southbound/encoded.ts";
 import type { ResourceKey } from "../southbound/resources.ts";
+import { CompactMap } from "./compact-map.ts";
+import { CompactSet } from "./compact-set.ts";
 import { Counter } from "./counter.ts";
 import type { Group } from "./membership.ts";
 import type { GraphRule } from "./rules.ts";
 
+/** What happened to one rule since it was last announced. */
+interface RuleChange {
+  /** `undefined` where the rule is gone. */
+  readonly encoded: EncodedResource | undefined;
+  readonly announced: boolean;
+}
+
 /** The rules of one subject, with what changed since they were last announced: nodes get all of them or none. */
 export class RuleSet {
   readonly subject: Group;
-  /** Nodes that host a subject. Written by Spans. */
-  readonly nodes = new Set<string>();
-  /** Groups that the rules name, the subject included, by the number of rules. */
+  /** Nodes that have the rules. Written by Spans. */
+  readonly nodes = new CompactSet<string>();
+  /** Groups that the rules name, the subject included. */
   readonly groups = new Counter<Group>();
-  readonly #rules = new Map<string, EncodedResource>();
-  /** Changed since the last `settle`; `undefined` for what is gone. */
-  readonly #changes = new Map<string, EncodedResource | undefined>();
-  /** Of these, ids that were not there before. */
-  readonly #fresh = new Set<string>();
+  readonly #rules = new CompactMap<string, EncodedResource>();
+  /** `undefined` while nothing changed. */
+  #changes: Map<string, RuleChange> | undefined;
   #all: EncodedDelta | undefined;
 
   constructor(subject: Group) {
@@ -33,22 +40,19 @@ export class RuleSet {
   /** Adds the rule or puts it in the place of the one with its id. Gives the groups that no rule named before. */
   add(rule: GraphRule): readonly Group[] {
     const { id } = rule.encoded.resource;
-    if (!this.#rules.has(id) && !this.#changes.has(id)) this.#fresh.add(id);
+    this.#note(id, rule.encoded);
     this.#rules.set(id, rule.encoded);
-    this.#changes.set(id, rule.encoded);
-    this.#all = undefined;
-    return [this.subject, ...rule.peers].filter((group) => this.groups.add(group));
+    return rule.groups.filter((group) => this.groups.add(group));
   }
 
   /** Removes the rule unless another took its place already. Gives the groups that no rule names any more. */
   remove(rule: GraphRule): readonly Group[] {
     const { id } = rule.encoded.resource;
     if (this.#rules.get(id) === rule.encoded) {
+      this.#note(id, undefined);
       this.#rules.delete(id);
-      this.#changes.set(id, undefined);
-      this.#all = undefined;
     }
-    return [this.subject, ...rule.peers].filter((group) => this.groups.remove(group));
+    return rule.groups.filter((group) => this.groups.remove(group));
   }
 
   /** For nodes that have none of the rules. */
@@ -61,7 +65,7 @@ export class RuleSet {
   get changes(): EncodedDelta {
     const upserts: EncodedResource[] = [];
     const deletes: ResourceKey[] = [];
-    for (const [id, encoded] of this.#changes) {
+    for (const [id, { encoded }] of this.#changes ?? []) {
       if (encoded !== undefined) upserts.push(encoded);
       else deletes.push({ kind: "rule", id });
     }
@@ -70,17 +74,26 @@ export class RuleSet {
 
   /** For nodes that have the rules as they were before the changes and are to have none. */
   get withdrawal(): EncodedDelta {
-    const ids = new Set([...this.#rules.keys(), ...this.#changes.keys()]);
-    const announced = [...ids].filter((id) => !this.#fresh.has(id));
-    return EncodedDelta.of(
-      [],
-      announced.map((id) => ({ kind: "rule", id })),
-    );
+    const announced = new Set(this.#rules.keys());
+    for (const [id, change] of this.#changes ?? []) {
+      if (change.announced) announced.add(id);
+      else announced.delete(id);
+    }
+    const deletes = Array.from(announced, (id): ResourceKey => ({ kind: "rule", id }));
+    return EncodedDelta.of([], deletes);
   }
 
   /** The changes have been announced. */
   settle(): void {
-    this.#changes.clear();
-    this.#fresh.clear();
+    this.#changes = undefined;
+  }
+
+  #note(id: string, encoded: EncodedResource | undefined): void {
+    this.#all = undefined;
+    // While no node has the rules there is nobody to whom a change would have to be told.
+    if (this.nodes.size === 0) return;
+    this.#changes ??= new Map();
+    const announced = this.#changes.get(id)?.announced ?? this.#rules.has(id);
+    this.#changes.set(id, { encoded, announced });
   }
 }

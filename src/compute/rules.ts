@@ -7,12 +7,13 @@ import type { GroupChanges, Groups } from "./groups.ts";
 import { Multimap } from "./multimap.ts";
 import { word } from "./words.ts";
 
-/** A rule resource with the groups it is about. */
+/** A rule resource with its groups. */
 export interface GraphRule {
   readonly encoded: EncodedResource;
   /** Whoever is in it has the rule enforced. */
   readonly subject: Group;
-  readonly peers: readonly Group[];
+  /** All that it names, the subject included; one may be there twice. */
+  readonly groups: readonly Group[];
 }
 
 export interface RuleChanges {
@@ -36,7 +37,7 @@ interface Variant {
 export class Rules {
   readonly #groups: Groups;
   readonly #policies = new Map<string, CompiledPolicy>();
-  readonly #rules = new Map<string, ReadonlyMap<string, GraphRule>>();
+  readonly #rules = new Map<string, readonly GraphRule[]>();
   /** Policies by the split group that they name. */
   readonly #splitting = new Multimap<string, string>();
 
@@ -49,8 +50,8 @@ export class Rules {
   }
 
   /** The resources of a policy at the moment. */
-  of(policy: string): Iterable<GraphRule> {
-    return this.#rules.get(policy)?.values() ?? [];
+  of(policy: string): readonly GraphRule[] {
+    return this.#rules.get(policy) ?? [];
   }
 
   /** `changes` gives the policies that were set; `undefined` for those that are gone. */
@@ -66,12 +67,12 @@ export class Rules {
     const added: GraphRule[] = [];
     const removed: GraphRule[] = [];
     for (const id of dirty) {
-      const before = this.#rules.get(id) ?? noRules;
+      const before = this.of(id);
       const after = this.#expand(this.#policies.get(id), before);
-      if (after.size === 0) this.#rules.delete(id);
+      if (after.length === 0) this.#rules.delete(id);
       else this.#rules.set(id, after);
-      for (const [text, rule] of before) if (!after.has(text)) removed.push(rule);
-      for (const [text, rule] of after) if (!before.has(text)) added.push(rule);
+      for (const rule of before) if (!after.includes(rule)) removed.push(rule);
+      for (const rule of after) if (!before.includes(rule)) added.push(rule);
     }
     return { added, removed };
   }
@@ -88,20 +89,21 @@ export class Rules {
     for (const { group } of compiled.splits) this.#splitting.add(group.id, id);
   }
 
-  /** By the text of the resource. A rule that is as it was stays the same object. */
+  /** A rule that is as it was stays the same object. */
   #expand(
     compiled: CompiledPolicy | undefined,
-    before: ReadonlyMap<string, GraphRule>,
-  ): ReadonlyMap<string, GraphRule> {
-    const rules = new Map<string, GraphRule>();
+    before: readonly GraphRule[],
+  ): readonly GraphRule[] {
+    const rules: GraphRule[] = [];
     if (compiled === undefined) return rules;
     const subject = this.#group(compiled.subject.id);
+    const known = new Map(before.map((rule) => [rule.encoded.text, rule]));
     for (const rule of compiled.rules) {
       for (const variant of this.#variants(rule, subject)) {
         const encoded = new EncodedResource(renderRule(compiled, rule, variant));
-        const peers = variant.peers === "any" ? [] : variant.peers;
-        const { text } = encoded;
-        rules.set(text, before.get(text) ?? { encoded, subject: variant.subject, peers });
+        const groups = [variant.subject];
+        if (variant.peers !== "any") groups.push(...variant.peers);
+        rules.push(known.get(encoded.text) ?? { encoded, subject: variant.subject, groups });
       }
     }
     return rules;
@@ -129,7 +131,7 @@ export class Rules {
     const definitions = rule.peers === "any" ? [everyEndpoint] : rule.peers.endpoints;
     const byPort = new Map<number, Group[]>();
     for (const { id } of definitions) {
-      for (const [port, part] of this.#group(id).parts.get(attribute) ?? []) {
+      for (const [port, part] of this.#group(id).partsBy(attribute)) {
         const peers = byPort.get(port);
         if (peers === undefined) byPort.set(port, [part]);
         else peers.push(part);
@@ -154,14 +156,12 @@ export class Rules {
   }
 }
 
-const noRules: ReadonlyMap<string, GraphRule> = new Map();
-
 function* namedIngress(
   { protocol, attribute }: NamedService,
   subject: Group,
   peers: readonly Group[] | "any",
 ): Generator<Variant, void, undefined> {
-  for (const [port, part] of subject.parts.get(attribute) ?? []) {
+  for (const [port, part] of subject.partsBy(attribute)) {
     yield { suffix: "", subject: part, peers, ports: [{ protocol, from: port, to: port }] };
   }
 }

@@ -1,146 +1,139 @@
-// Which zones a selector is about. Groups are filed by the zones they select, so that a zone knows its groups.
+// Where groups are filed, so that an identity finds the groups that select it: by the zones that a group is about, which
+// are its scope, and by a token of its label selector.
 import type { Labels } from "../model/endpoint.ts";
-import type { EndpointSelector, ZoneSelector } from "../model/policy.ts";
+import type { EndpointSelector, LabelSelector } from "../model/policy.ts";
 import { matchesSelector } from "../model/selector.ts";
-import { selectorText } from "./definition.ts";
+import { zonesText } from "./definition.ts";
 import type { Group, Identity } from "./membership.ts";
 import { Multimap } from "./multimap.ts";
-import { anchorsOf } from "./token-index.ts";
+import { anchorsOf, tokensOf } from "./token-index.ts";
+import { word } from "./words.ts";
 
 /** A group of identities, not a part of one and not one of networks. */
 export interface SelectorGroup extends Group {
   readonly selector: EndpointSelector;
 }
 
-/** Zones that equal zone selectors select, and the groups that are defined over them. */
-export class Scope {
-  readonly selector: ZoneSelector;
-  /** By name: the zone, whether it exists or not. By labels: the zones that exist and match. */
-  readonly zones = new Set<string>();
-  readonly #groups = new Multimap<string, SelectorGroup>();
+export function selectsEndpoints(group: Group): group is SelectorGroup {
+  return group.selector !== undefined;
+}
 
-  constructor(selector: ZoneSelector) {
-    this.selector = selector;
-  }
-
-  get isEmpty(): boolean {
-    return this.#groups.size === 0;
-  }
-
-  add(group: SelectorGroup): void {
-    for (const token of anchorsOf(group.selector.endpoints)) this.#groups.add(token, group);
-  }
-
-  delete(group: SelectorGroup): void {
-    for (const token of anchorsOf(group.selector.endpoints)) this.#groups.delete(token, group);
-  }
-
-  /** Groups that select an identity of one of the zones. `tokens` are those of its labels. */
-  *selecting(identity: Identity, tokens: readonly string[]): Generator<Group, void, undefined> {
-    for (const token of tokens) {
-      for (const group of this.#groups.get(token)) {
-        if (matchesSelector(group.selector.endpoints, identity.definition.labels)) yield group;
-      }
-    }
-  }
+/** The zones that a label selector selects. Exists while some group is filed under it. */
+interface LabelScope {
+  readonly text: string;
+  readonly selector: LabelSelector;
+  readonly zones: Set<string>;
+  groups: number;
 }
 
 /** A zone that came under a scope or is no longer under it. */
 export interface ScopeChange {
-  readonly scope: Scope;
+  readonly scope: string;
   readonly selected: boolean;
 }
 
-/** All scopes. A scope exists while something is defined over it. */
 export class Scopes {
   readonly #zones = new Map<string, Labels>();
-  readonly #byName = new Map<string, Scope>();
-  readonly #byLabels = new Map<string, Scope>();
-  /** Scopes by labels, by the zone that they select. */
-  readonly #byZone = new Multimap<string, Scope>();
+  readonly #groups = new Multimap<string, SelectorGroup>();
+  readonly #labelScopes = new Map<string, LabelScope>();
+  readonly #labelScopesByZone = new Multimap<string, LabelScope>();
 
   get size(): number {
-    return this.#zones.size + this.#byName.size + this.#byLabels.size + this.#byZone.size;
+    return (
+      this.#zones.size + this.#groups.size + this.#labelScopes.size + this.#labelScopesByZone.size
+    );
   }
 
-  add(group: SelectorGroup): Scope {
-    const scope = this.#scopeOf(group.selector.zones);
-    scope.add(group);
-    return scope;
+  add(group: SelectorGroup): void {
+    const { zones, endpoints } = group.selector;
+    const scope = zonesText(zones);
+    for (const token of anchorsOf(endpoints)) this.#groups.add(fileName(scope, token), group);
+    if (zones.kind === "labels") this.#labelScope(scope, zones.selector).groups++;
   }
 
   delete(group: SelectorGroup): void {
-    const { zones } = group.selector;
-    const scope = this.#scopeOf(zones);
-    scope.delete(group);
-    if (!scope.isEmpty) return;
-    if (zones.kind === "name") {
-      this.#byName.delete(zones.name);
-      return;
+    const { zones, endpoints } = group.selector;
+    const text = zonesText(zones);
+    for (const token of anchorsOf(endpoints)) this.#groups.delete(fileName(text, token), group);
+    const scope = this.#labelScopes.get(text);
+    if (scope === undefined) return;
+    scope.groups--;
+    if (scope.groups > 0) return;
+    this.#labelScopes.delete(text);
+    for (const zone of scope.zones) this.#labelScopesByZone.delete(zone, scope);
+  }
+
+  /** The zones that a filed group is about; by name also one that does not exist. */
+  zonesOf({ selector: { zones } }: SelectorGroup): ReadonlySet<string> {
+    if (zones.kind === "name") return new Set([zones.name]);
+    return this.#labelScopes.get(zonesText(zones))?.zones ?? new Set();
+  }
+
+  /** Every group that selects the identity. */
+  *selecting(identity: Identity): Generator<Group, void, undefined> {
+    const { zone, labels } = identity.definition;
+    const tokens = tokensOf(labels);
+    yield* this.#inScope(word(zone), identity, tokens);
+    for (const { text } of this.#labelScopesByZone.get(zone)) {
+      yield* this.#inScope(text, identity, tokens);
     }
-    this.#byLabels.delete(selectorText(zones.selector));
-    for (const zone of scope.zones) this.#byZone.delete(zone, scope);
   }
 
-  /** Scopes that select the zone. */
-  *of(zone: string): Generator<Scope, void, undefined> {
-    const named = this.#byName.get(zone);
-    if (named !== undefined) yield named;
-    yield* this.#byZone.get(zone);
+  /** Groups of the scope that select the identity, if its zone is in the scope. */
+  selectingInScope(scope: string, identity: Identity): Iterable<Group> {
+    return this.#inScope(scope, identity, tokensOf(identity.definition.labels));
   }
 
-  /** `undefined` where the zone does not exist any more. Tells which scopes by labels changed. */
+  /** `undefined` where the zone does not exist any more. Tells under which scopes it came and is no longer. */
   setZone(zone: string, labels: Labels | undefined): readonly ScopeChange[] {
     if (labels === undefined) this.#zones.delete(zone);
     else this.#zones.set(zone, labels);
     const changes: ScopeChange[] = [];
-    for (const scope of this.#byLabels.values()) {
-      const selected = labels !== undefined && selects(scope, labels);
+    for (const scope of this.#labelScopes.values()) {
+      const selected = labels !== undefined && matchesSelector(scope.selector, labels);
       if (selected === scope.zones.has(zone)) continue;
       this.#select(scope, zone, selected);
-      changes.push({ scope, selected });
+      changes.push({ scope: scope.text, selected });
     }
     return changes;
   }
 
-  #scopeOf(selector: ZoneSelector): Scope {
-    return selector.kind === "name" ? this.#scopeByName(selector) : this.#scopeByLabels(selector);
-  }
-
-  #scopeByName(selector: ZoneSelector & { kind: "name" }): Scope {
-    let scope = this.#byName.get(selector.name);
-    if (scope === undefined) {
-      scope = new Scope(selector);
-      scope.zones.add(selector.name);
-      this.#byName.set(selector.name, scope);
+  *#inScope(
+    scope: string,
+    identity: Identity,
+    tokens: readonly string[],
+  ): Generator<Group, void, undefined> {
+    for (const token of tokens) {
+      for (const group of this.#groups.get(fileName(scope, token))) {
+        if (matchesSelector(group.selector.endpoints, identity.definition.labels)) yield group;
+      }
     }
-    return scope;
   }
 
-  #scopeByLabels(selector: ZoneSelector & { kind: "labels" }): Scope {
-    const text = selectorText(selector.selector);
-    let scope = this.#byLabels.get(text);
+  #labelScope(text: string, selector: LabelSelector): LabelScope {
+    let scope = this.#labelScopes.get(text);
     if (scope === undefined) {
-      scope = new Scope(selector);
-      this.#byLabels.set(text, scope);
+      scope = { text, selector, zones: new Set(), groups: 0 };
+      this.#labelScopes.set(text, scope);
       for (const [zone, labels] of this.#zones) {
-        if (selects(scope, labels)) this.#select(scope, zone, true);
+        if (matchesSelector(selector, labels)) this.#select(scope, zone, true);
       }
     }
     return scope;
   }
 
-  #select(scope: Scope, zone: string, selected: boolean): void {
+  #select(scope: LabelScope, zone: string, selected: boolean): void {
     if (selected) {
       scope.zones.add(zone);
-      this.#byZone.add(zone, scope);
+      this.#labelScopesByZone.add(zone, scope);
     } else {
       scope.zones.delete(zone);
-      this.#byZone.delete(zone, scope);
+      this.#labelScopesByZone.delete(zone, scope);
     }
   }
 }
 
-function selects(scope: Scope, labels: Labels): boolean {
-  return scope.selector.kind === "labels" && matchesSelector(scope.selector.selector, labels);
+/** Two files with one name would only mean that more groups are tried. */
+function fileName(scope: string, token: string): string {
+  return `${scope}\n${token}`;
 }

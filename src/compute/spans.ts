@@ -46,14 +46,15 @@ export class Spans {
     const recheck = new Multimap<Group, string>();
     const changed = this.#applyRules(inputs.rules, recheck);
     this.#moveRuleSets(inputs, changed, recheck, deltas);
+    this.#tellRuleChanges(changed, deltas);
     this.#moveGroups(inputs.groups, recheck, deltas);
     this.#movePostures(inputs, deltas);
-    return deltas.build();
+    return deltas.build((identity) => this.#postures.of(identity));
   }
 
   /** Nodes that have the rules of the subject. */
-  nodesOf(subject: Group): ReadonlySet<string> {
-    return this.#ruleSets.get(subject)?.nodes ?? new Set();
+  nodesOf(subject: Group): Iterable<string> {
+    return this.#ruleSets.get(subject)?.nodes ?? [];
   }
 
   /** Everything that is limited to nodes and that this node has. */
@@ -106,102 +107,109 @@ export class Spans {
     return changed;
   }
 
+  /** Looks at every rule set and node between which something changed. */
   #moveRuleSets(
-    { identities, groups }: SpanInputs,
+    { groups, identities }: SpanInputs,
     changed: ReadonlySet<RuleSet>,
     recheck: Multimap<Group, string>,
     deltas: NodeDeltas,
   ): void {
-    const arrivals = new Multimap<RuleSet, string>();
     const settle = (set: RuleSet, node: string, hosted: boolean) => {
-      if (hosted === set.nodes.has(node)) return;
-      if (hosted) {
-        set.nodes.add(node);
-        arrivals.add(set, node);
-        deltas.of(node).rules.push(set.all);
-      } else {
-        set.nodes.delete(node);
-        deltas.of(node).rules.push(set.withdrawal);
+      if (hosted) this.#enter(set, node, deltas);
+      else if (set.isEmpty || !this.#hosts(node, set.subject)) {
+        this.#leave(set, node, recheck, deltas);
       }
-      for (const group of set.groups.keys()) recheck.add(group, node);
-    };
-    const settleMember = (group: Group, identity: Identity, node: string) => {
-      const set = this.#ruleSets.get(group);
-      if (set === undefined || set.isEmpty) return;
-      const evident = identity.endpointsByNode.has(node) && group.identities.has(identity);
-      settle(set, node, evident || this.#hosts(node, group));
     };
     for (const set of changed) {
       if (set.isEmpty) {
-        for (const node of set.nodes) settle(set, node, false);
+        for (const node of [...set.nodes]) settle(set, node, false);
         this.#ruleSets.delete(set.subject);
       } else if (set.nodes.size === 0) {
         for (const identity of set.subject.identities) {
-          for (const node of identity.endpointsByNode.keys()) settle(set, node, true);
+          for (const node of identity.nodes.keys()) settle(set, node, true);
         }
       }
     }
-    for (const { group, identity } of [...groups.joined, ...groups.left]) {
-      if (!this.#ruleSets.has(group)) continue;
-      for (const node of identity.endpointsByNode.keys()) settleMember(group, identity, node);
-      for (const node of identities.touched.get(identity)?.keys() ?? []) {
-        settleMember(group, identity, node);
-      }
-    }
-    for (const [identity, nodes] of identities.touched) {
+    const formerNodes = new Multimap<Identity, string>();
+    for (const { identity, node, hosted } of identities.hostings) {
+      if (!hosted) formerNodes.add(identity, node);
       for (const group of identity.groups) {
-        if (!this.#ruleSets.has(group)) continue;
-        for (const node of nodes.keys()) settleMember(group, identity, node);
+        const set = this.#ruleSets.get(group);
+        if (set !== undefined) settle(set, node, hosted);
       }
     }
+    for (const { group, identity } of groups.joined) {
+      const set = this.#ruleSets.get(group);
+      if (set === undefined) continue;
+      for (const node of identity.nodes.keys()) settle(set, node, true);
+    }
+    for (const { group, identity } of groups.left) {
+      const set = this.#ruleSets.get(group);
+      if (set === undefined) continue;
+      for (const node of identity.nodes.keys()) settle(set, node, false);
+      for (const node of formerNodes.get(identity)) settle(set, node, false);
+    }
+  }
+
+  #enter(set: RuleSet, node: string, deltas: NodeDeltas): void {
+    if (set.nodes.has(node)) return;
+    set.nodes.add(node);
+    const delta = deltas.of(node);
+    delta.ruleSets.add(set);
+    for (const group of set.groups.keys()) {
+      if (this.#groupNodes.has(group, node)) continue;
+      this.#groupNodes.add(group, node);
+      delta.groups.add(group);
+    }
+  }
+
+  #leave(set: RuleSet, node: string, recheck: Multimap<Group, string>, deltas: NodeDeltas): void {
+    if (!set.nodes.has(node)) return;
+    set.nodes.delete(node);
+    deltas.of(node).ruleChanges.push(set.withdrawal);
+    for (const group of set.groups.keys()) recheck.add(group, node);
+  }
+
+  #tellRuleChanges(changed: ReadonlySet<RuleSet>, deltas: NodeDeltas): void {
     for (const set of changed) {
       const { changes } = set;
-      for (const node of set.nodes) {
-        if (!arrivals.has(set, node)) deltas.of(node).rules.push(changes);
+      if (!changes.isEmpty) {
+        for (const node of set.nodes) {
+          const delta = deltas.of(node);
+          if (!delta.ruleSets.has(set)) delta.ruleChanges.push(changes);
+        }
       }
       set.settle();
     }
   }
 
   #moveGroups(groups: GroupChanges, recheck: Multimap<Group, string>, deltas: NodeDeltas): void {
-    const arrivals = new Multimap<Group, string>();
-    for (const [group, nodes] of recheck.entries()) {
-      for (const node of nodes) {
+    for (const group of recheck.keys()) {
+      for (const node of recheck.get(group)) {
         const needed = this.#needs(node, group);
         if (needed === this.#groupNodes.has(group, node)) continue;
         if (needed) {
           this.#groupNodes.add(group, node);
-          arrivals.add(group, node);
-          deltas.of(node).groups.push(group.encoded);
+          deltas.of(node).groups.add(group);
         } else {
           this.#groupNodes.delete(group, node);
-          deltas.of(node).groupDeletes.push({ kind: "group", id: group.id });
+          deltas.of(node).lostGroups.push({ kind: "group", id: group.id });
         }
       }
     }
     for (const group of groups.changed) {
-      for (const node of this.#groupNodes.get(group)) {
-        if (!arrivals.has(group, node)) deltas.of(node).groups.push(group.encoded);
-      }
+      for (const node of this.#groupNodes.get(group)) deltas.of(node).groups.add(group);
     }
   }
 
   #movePostures({ identities, postures }: SpanInputs, deltas: NodeDeltas): void {
-    for (const [identity, nodes] of identities.touched) {
-      for (const [node, wasThere] of nodes) {
-        const isThere = identity.endpointsByNode.has(node);
-        if (isThere && !wasThere) deltas.of(node).postures.push(this.#postures.of(identity));
-        if (wasThere && !isThere) {
-          deltas.of(node).postureDeletes.push({ kind: "posture", id: identity.id });
-        }
-      }
+    for (const { identity, node, hosted } of identities.hostings) {
+      const delta = deltas.of(node);
+      if (hosted) delta.postures.add(identity);
+      else delta.lostPostures.push({ kind: "posture", id: identity.id });
     }
     for (const identity of postures) {
-      const touched = identities.touched.get(identity);
-      for (const node of identity.endpointsByNode.keys()) {
-        if (touched?.get(node) === false) continue;
-        deltas.of(node).postures.push(this.#postures.of(identity));
-      }
+      for (const node of identity.nodes.keys()) deltas.of(node).postures.add(identity);
     }
   }
 
