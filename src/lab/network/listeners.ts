@@ -1,0 +1,139 @@
+// What runs in the lab's pods: listeners that answer with the name of the pod they stand for. One process serves all
+// pods, through sockets made in their network namespaces.
+import { type Socket as UdpSocket, createSocket } from "node:dgram";
+import { type Server, createServer } from "node:net";
+import { RawSctpSocket, type ReadWatcher, SystemCallError, bindPort } from "./native.ts";
+import { decodeSctp, encodeSctp } from "./sctp-packet.ts";
+
+export type ListenerProtocol = "tcp" | "udp" | "sctp";
+
+export interface ListenerPort {
+  readonly protocol: ListenerProtocol;
+  readonly port: number;
+}
+
+export interface ListenerSpec {
+  /** Path of the network namespace. */
+  readonly netns: string;
+  /** What is answered, without a newline, e.g. `shop/web-1`. */
+  readonly identity: string;
+  readonly ports: readonly ListenerPort[];
+}
+
+interface Closable {
+  close(): unknown;
+}
+
+/** Each accepted connection gets the identity and a newline and is closed, whatever the client says. */
+function listenTcp(netns: string, port: number, identity: string): Server {
+  const server = createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.resume();
+    socket.end(`${identity}\n`);
+  });
+  return server.listen({ fd: bindPort(netns, "tcp", port) });
+}
+
+/** Each datagram is answered with the identity and a newline. */
+function listenUdp(netns: string, port: number, identity: string): UdpSocket {
+  const socket = createSocket("udp6");
+  socket.on("error", () => undefined);
+  socket.on("message", (_, sender) => {
+    socket.send(`${identity}\n`, sender.port, sender.address, () => undefined);
+  });
+  socket.bind({ fd: bindPort(netns, "udp", port) });
+  return socket;
+}
+
+/**
+ * Answers each INIT on one of the ports with an INIT ACK that carries the identity as its state cookie, and other INITs
+ * with an ABORT, as an SCTP end point does. Associations are never completed.
+ */
+class SctpResponder {
+  readonly #sockets: readonly RawSctpSocket[];
+  readonly #watcher: ReadWatcher;
+  readonly #ports: ReadonlySet<number>;
+  readonly #identity: string;
+
+  constructor(spec: ListenerSpec, ports: ReadonlySet<number>, watcher: ReadWatcher) {
+    this.#ports = ports;
+    this.#identity = spec.identity;
+    this.#watcher = watcher;
+    this.#sockets = [new RawSctpSocket(spec.netns, 4), new RawSctpSocket(spec.netns, 6)];
+    for (const socket of this.#sockets) watcher.watch(socket.fd, () => this.#answer(socket));
+  }
+
+  close(): void {
+    for (const socket of this.#sockets) {
+      this.#watcher.unwatch(socket.fd);
+      socket.close();
+    }
+  }
+
+  #answer(socket: RawSctpSocket): void {
+    try {
+      this.#answerNext(socket);
+    } catch (error) {
+      // The way back may be gone by now: the answer is lost, as a packet can be.
+      if (!(error instanceof SystemCallError)) throw error;
+    }
+  }
+
+  #answerNext(socket: RawSctpSocket): void {
+    const datagram = socket.receive();
+    const packet = datagram && decodeSctp(datagram.payload);
+    if (packet?.kind !== "init") return;
+    const back = {
+      sourcePort: packet.destinationPort,
+      destinationPort: packet.sourcePort,
+      verificationTag: packet.initiateTag,
+    };
+    const cookie = Buffer.from(this.#identity);
+    const answer = this.#ports.has(packet.destinationPort)
+      ? encodeSctp({ kind: "init-ack", ...back, initiateTag: 1, cookie })
+      : encodeSctp({ kind: "abort", ...back });
+    socket.send(answer, datagram?.sender);
+  }
+}
+
+/** All listeners of a lab, by network namespace. */
+export class Listeners {
+  readonly #watcher: ReadWatcher;
+  readonly #open = new Map<string, readonly Closable[]>();
+
+  constructor(watcher: ReadWatcher) {
+    this.#watcher = watcher;
+  }
+
+  /**
+   * Opens the ports; what was open in that namespace is closed first.
+   * @throws {LabError} when there is no such namespace or a port cannot be had. Then none of them is open.
+   */
+  open(spec: ListenerSpec): void {
+    this.close(spec.netns);
+    const { netns, identity, ports } = spec;
+    const opened: Closable[] = [];
+    this.#open.set(netns, opened);
+    try {
+      for (const { protocol, port } of ports) {
+        if (protocol === "tcp") opened.push(listenTcp(netns, port, identity));
+        else if (protocol === "udp") opened.push(listenUdp(netns, port, identity));
+      }
+      const sctp = ports.filter(({ protocol }) => protocol === "sctp").map(({ port }) => port);
+      if (sctp.length > 0) opened.push(new SctpResponder(spec, new Set(sctp), this.#watcher));
+    } catch (error) {
+      this.close(netns);
+      throw error;
+    }
+  }
+
+  /** Closes what is open in the namespace. A namespace lives on while a socket in it is open. */
+  close(netns: string): void {
+    for (const one of this.#open.get(netns) ?? []) one.close();
+    this.#open.delete(netns);
+  }
+
+  closeAll(): void {
+    for (const netns of this.#open.keys()) this.close(netns);
+  }
+}

@@ -1,0 +1,265 @@
+// The system calls that Node does not offer, through koffi: setns(2), raw sockets and epoll(7). Everything that calls C
+// is in this file.
+import { closeSync, openSync, writeSync } from "node:fs";
+import { constants } from "node:os";
+import koffi from "koffi";
+import { type Address, parseAddress } from "../../net/address.ts";
+import { LabError } from "../errors.ts";
+
+const libc = koffi.load("libc.so.6");
+const setns = libc.func("int setns(int fd, int nstype)");
+const socket = libc.func("int socket(int domain, int type, int protocol)");
+const bind = libc.func("int bind(int fd, const uint8_t *address, uint32_t length)");
+const connect = libc.func("int connect(int fd, const uint8_t *address, uint32_t length)");
+const send = libc.func("ssize_t send(int fd, const uint8_t *data, size_t length, int flags)");
+const sendto = libc.func(
+  "ssize_t sendto(int fd, const uint8_t *data, size_t length, int flags, const uint8_t *address, uint32_t addressLength)",
+);
+const recvfrom = libc.func(
+  "ssize_t recvfrom(int fd, _Out_ uint8_t *data, size_t length, int flags, _Out_ uint8_t *address, _Inout_ uint32_t *addressLength)",
+);
+const epollCreate = libc.func("int epoll_create1(int flags)");
+const epollControl = libc.func("int epoll_ctl(int epfd, int op, int fd, const uint8_t *event)");
+const epollWait = libc.func(
+  "int epoll_wait(int epfd, _Out_ uint8_t *events, int maxEvents, int timeoutMs)",
+);
+const eventfd = libc.func("int eventfd(unsigned int value, int flags)");
+
+// Values of Linux, the same on x86-64 and arm64.
+const CLONE_NEWNET = 0x40000000;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const IPPROTO_SCTP = 132;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const MSG_DONTWAIT = 0x40;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLLIN = 1;
+
+/** Name of an error number, e.g. `ECONNREFUSED`. */
+function errorName(number: number): string {
+  const names = Object.entries(constants.errno);
+  return names.find(([, value]) => value === number)?.[0] ?? `error ${number}`;
+}
+
+/** A failed system call; `code` is named as Node names it. */
+export class SystemCallError extends LabError {
+  readonly code: string;
+
+  constructor(call: string, code: string) {
+    super(`${call}: ${code}`);
+    this.code = code;
+  }
+}
+
+function check(call: string, result: number): number {
+  if (result >= 0) return result;
+  throw new SystemCallError(call, errorName(koffi.errno()));
+}
+
+let home: number | undefined;
+
+/**
+ * Runs `create` with the calling thread in another network namespace. Sockets made there stay there, also for what is
+ * done with them later. `create` must be synchronous through and through: what it defers runs at home.
+ * @throws {LabError} when there is no such namespace.
+ */
+export function inNetns<T>(path: string, create: () => T): T {
+  home ??= openSync("/proc/thread-self/ns/net", "r");
+  let there: number;
+  try {
+    there = openSync(path, "r");
+  } catch (cause) {
+    throw new LabError(`no network namespace ${path}`, { cause });
+  }
+  try {
+    check(`setns ${path}`, Number(setns(there, CLONE_NEWNET)));
+    try {
+      return create();
+    } finally {
+      // Going on in the wrong namespace would be worse than not going on.
+      if (Number(setns(home, CLONE_NEWNET)) < 0) process.abort();
+    }
+  } finally {
+    closeSync(there);
+  }
+}
+
+/** sockaddr_in or sockaddr_in6; `undefined` is any address of both families. */
+function socketAddress(address: Address | undefined, port: number): Buffer {
+  if (address?.family === 4) {
+    const bytes = Buffer.alloc(16);
+    new Uint16Array(bytes.buffer, bytes.byteOffset, 1)[0] = AF_INET;
+    bytes.writeUInt16BE(port, 2);
+    bytes.writeUInt32BE(Number(address.bits), 4);
+    return bytes;
+  }
+  const bytes = Buffer.alloc(28);
+  new Uint16Array(bytes.buffer, bytes.byteOffset, 1)[0] = AF_INET6;
+  bytes.writeUInt16BE(port, 2);
+  bytes.writeBigUInt64BE((address?.bits ?? 0n) >> 64n, 8);
+  bytes.writeBigUInt64BE((address?.bits ?? 0n) & 0xffffffffffffffffn, 16);
+  return bytes;
+}
+
+function openSocket(netns: string, family: 4 | 6, type: number, protocol = 0): number {
+  const flags = type | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  const domain = family === 4 ? AF_INET : AF_INET6;
+  return inNetns(netns, () => check("socket", Number(socket(domain, flags, protocol))));
+}
+
+/** A TCP socket in the namespace whose connection is under way. The caller owns the descriptor. */
+export function connectTcp(netns: string, to: string, port: number): number {
+  const address = parseAddress(to);
+  const fd = openSocket(netns, address.family, SOCK_STREAM);
+  try {
+    startConnect(fd, address, port);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return fd;
+}
+
+function startConnect(fd: number, address: Address, port: number): void {
+  const bytes = socketAddress(address, port);
+  if (Number(connect(fd, bytes, bytes.length)) >= 0) return;
+  const code = errorName(koffi.errno());
+  if (code === "EINPROGRESS") return;
+  throw new SystemCallError("connect", code);
+}
+
+/** A UDP socket in the namespace, not bound. The caller owns the descriptor. */
+export function openUdp(netns: string, family: 4 | 6): number {
+  return openSocket(netns, family, SOCK_DGRAM);
+}
+
+/** A socket in the namespace bound to the port, for both families. The caller owns the descriptor. */
+export function bindPort(netns: string, protocol: "tcp" | "udp", port: number): number {
+  const fd = openSocket(netns, 6, protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM);
+  const bytes = socketAddress(undefined, port);
+  try {
+    check(`bind to ${protocol} port ${port}`, Number(bind(fd, bytes, bytes.length)));
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return fd;
+}
+
+export interface Datagram {
+  /** From the transport header on. */
+  readonly payload: Buffer;
+  /** Bytes of the sender's socket address, as `RawSctpSocket.send` takes them. */
+  readonly sender: Buffer;
+}
+
+/** SCTP packets of one namespace, sent and received whole: the kernel need not know the protocol. */
+export class RawSctpSocket {
+  readonly fd: number;
+  readonly family: 4 | 6;
+  readonly #buffer = Buffer.alloc(65536);
+
+  constructor(netns: string, family: 4 | 6) {
+    this.family = family;
+    this.fd = openSocket(netns, family, SOCK_RAW, IPPROTO_SCTP);
+  }
+
+  /** From now on only packets of that address are received, and its ICMP errors are reported. */
+  connect(address: Address): void {
+    startConnect(this.fd, address, 0);
+  }
+
+  /** To `recipient`, or where the socket is connected to. @throws {SystemCallError} */
+  send(packet: Uint8Array, recipient?: Uint8Array): void {
+    check(
+      "send",
+      Number(
+        recipient === undefined
+          ? send(this.fd, packet, packet.length, MSG_DONTWAIT)
+          : sendto(this.fd, packet, packet.length, MSG_DONTWAIT, recipient, recipient.length),
+      ),
+    );
+  }
+
+  /** The next packet, `undefined` when there is none. @throws {SystemCallError} for an ICMP error that came back. */
+  receive(): Datagram | undefined {
+    const address = Buffer.alloc(28);
+    const addressLength = [address.length];
+    const size = Number(
+      recvfrom(this.fd, this.#buffer, this.#buffer.length, MSG_DONTWAIT, address, addressLength),
+    );
+    if (size < 0) {
+      const code = errorName(koffi.errno());
+      if (code === "EAGAIN") return undefined;
+      throw new SystemCallError("recvfrom", code);
+    }
+    // Raw IPv4 sockets give the IP header as well; IPv6 ones do not.
+    const headerSize = this.family === 4 ? (this.#buffer.readUInt8(0) & 0x0f) * 4 : 0;
+    const payload = Buffer.from(this.#buffer.subarray(headerSize, size));
+    return { payload, sender: address.subarray(0, addressLength[0]) };
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}
+
+/** struct epoll_event is packed on x86-64 only. */
+const eventSize = process.arch === "x64" ? 12 : 16;
+const eventDataAt = eventSize - 8;
+
+/**
+ * Tells when descriptors that Node cannot watch have something to read. While any is watched, one thread of Node's pool
+ * sleeps in epoll_wait, and the process stays alive.
+ */
+export class ReadWatcher {
+  readonly #epoll = check("epoll_create1", Number(epollCreate(SOCK_CLOEXEC)));
+  /** Written to when the last watched descriptor goes, to wake the thread. */
+  readonly #wake = check("eventfd", Number(eventfd(0, SOCK_CLOEXEC | SOCK_NONBLOCK)));
+  readonly #watched = new Map<number, () => void>();
+  #waiting = false;
+
+  constructor() {
+    this.#control(EPOLL_CTL_ADD, this.#wake);
+  }
+
+  /** Calls `onReadable` whenever there is something to read, until `unwatch`. */
+  watch(fd: number, onReadable: () => void): void {
+    this.#watched.set(fd, onReadable);
+    this.#control(EPOLL_CTL_ADD, fd);
+    if (!this.#waiting) this.#wait();
+  }
+
+  /** To be called before the descriptor is closed. */
+  unwatch(fd: number): void {
+    if (!this.#watched.delete(fd)) return;
+    this.#control(EPOLL_CTL_DEL, fd);
+    if (this.#watched.size === 0) writeSync(this.#wake, new BigUint64Array([1n]));
+  }
+
+  #control(operation: number, fd: number): void {
+    const event = Buffer.alloc(eventSize);
+    event.writeUInt32LE(EPOLLIN, 0);
+    event.writeInt32LE(fd, eventDataAt);
+    check("epoll_ctl", Number(epollControl(this.#epoll, operation, fd, event)));
+  }
+
+  #wait(): void {
+    this.#waiting = true;
+    const events = Buffer.alloc(eventSize * 64);
+    epollWait.async(this.#epoll, events, 64, -1, (error: unknown, length: unknown) => {
+      this.#waiting = false;
+      if (error !== null) throw error;
+      for (let index = 0; index < Number(length); index++) {
+        const fd = events.readInt32LE(index * eventSize + eventDataAt);
+        this.#watched.get(fd)?.();
+      }
+      if (this.#watched.size > 0) this.#wait();
+    });
+  }
+}
