@@ -3,6 +3,7 @@ import { SelectorError, StatusError } from "../apimachinery/errors.ts";
 import type { FieldValidation } from "../apimachinery/object.ts";
 import { badRequest, notAcceptable, unsupportedMediaType } from "../apimachinery/status.ts";
 import type { User } from "./authentication.ts";
+import { decodeProtobufObject } from "./protobuf-object.ts";
 import { type MediaType, negotiateShape, parseMediaType, type Shape } from "./media-type.ts";
 
 /** One request to a resource, its headers and parameters not yet understood. */
@@ -36,7 +37,9 @@ export function contentTypeOf(request: ApiRequest): MediaType {
   return parseMediaType(request.contentType ?? "application/json");
 }
 
-/** @throws {StatusError} 400 when it is neither JSON nor YAML, 415 when it says to be something else */
+const protobufType = "application/vnd.kubernetes.protobuf";
+
+/** @throws {StatusError} 400 when it is not what it says to be, 415 for anything but JSON, YAML and protobuf */
 export function bodyOf(request: ApiRequest): unknown {
   const { type } = contentTypeOf(request);
   switch (type) {
@@ -45,8 +48,12 @@ export function bodyOf(request: ApiRequest): unknown {
       return parseText(request, (text) => JSON.parse(text));
     case "application/yaml":
       return parseText(request, parseYaml);
+    case protobufType:
+      return decoding(() => decodeProtobufObject(request.body ?? Buffer.alloc(0)));
     default:
-      throw new StatusError(unsupportedMediaType(["application/json", "application/yaml"]));
+      throw new StatusError(
+        unsupportedMediaType(["application/json", "application/yaml", protobufType]),
+      );
   }
 }
 
@@ -54,8 +61,12 @@ export function bodyOf(request: ApiRequest): unknown {
 export function parseText(request: ApiRequest, parse: (text: string) => unknown): unknown {
   const text = request.body?.toString("utf8") ?? "";
   if (text === "") throw new StatusError(badRequest("the request has no body"));
+  return decoding(() => parse(text));
+}
+
+function decoding(decode: () => unknown): unknown {
   try {
-    return parse(text);
+    return decode();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new StatusError(badRequest(`error decoding the body: ${why}`));

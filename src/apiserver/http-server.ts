@@ -53,7 +53,7 @@ export function makeHttpServer(options: HttpServerOptions, api: () => Api): Fast
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
-    if (status.code >= 500) options.log.error({ err: error, url: request.url }, "request failed");
+    if (!(error instanceof StatusError) && status.code >= 500) options.log.error({ err: error, url: request.url }, "request failed");
     return sendStatus(reply, status);
   });
   app.all("/*", (request, reply) => answer(options, api(), request, reply));
