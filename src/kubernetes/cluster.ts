@@ -23,13 +23,22 @@ function nameOf(object: unknown): string {
   return `${namespace}/${stringOf(fieldAt(object, "metadata", "name")) ?? ""}`;
 }
 
+/** Whether the Endpoint object was made for this pod, and not for an earlier one of its name. */
+function belongsTo(pod: unknown, attachment: unknown): boolean {
+  const uid = fieldAt(attachment, "spec", "attachment", "uid");
+  return uid === undefined || uid === fieldAt(pod, "metadata", "uid");
+}
+
 /** Objects of all kinds mixed, in any order; kinds that mean nothing to policies are passed over. */
 export function translateCluster(objects: readonly unknown[]): Cluster {
   const byKind = Map.groupBy(objects, (object) => fieldOf(object, "kind"));
   const ofKind = (kind: string) => byKind.get(kind) ?? [];
   const attachments = new Map(ofKind("Endpoint").map((each) => [nameOf(each), each]));
   const policies = ofKind("NetworkPolicy").map(translateNetworkPolicy);
-  const pods = ofKind("Pod").map((pod) => translatePod(pod, attachments.get(nameOf(pod))));
+  const pods = ofKind("Pod").map((pod) => {
+    const attachment = attachments.get(nameOf(pod));
+    return translatePod(pod, belongsTo(pod, attachment) ? attachment : undefined);
+  });
   return {
     zones: ofKind("Namespace")
       .map(translateNamespace)

@@ -23,6 +23,13 @@ function policy(name: string, spec: unknown): unknown {
   return { kind: "NetworkPolicy", metadata: { namespace: "shop", name }, spec };
 }
 
+/** The addresses of the pod beside an Endpoint object that was made for a pod with this uid. */
+function addressesBeside(uid: string): readonly string[] | undefined {
+  const spec = { addresses: ["10.0.0.8"], attachment: { kind: "Pod", name: "web", uid } };
+  const current = { ...pod, metadata: { ...metadata, uid: "new" } };
+  return translateCluster([current, { kind: "Endpoint", metadata, spec }]).endpoints[0]?.addresses;
+}
+
 describe("translatePod", () => {
   test("gives an endpoint with what the pod says", () => {
     assert.deepEqual(translatePod(pod), {
@@ -164,6 +171,11 @@ describe("translateCluster", () => {
       endpointOf("shop", "10.0.0.8"),
     ]);
     assert.deepEqual(endpoints[0]?.addresses, ["10.0.0.8"]);
+  });
+
+  test("passes over the Endpoint object of an earlier pod of the name", () => {
+    assert.deepEqual(addressesBeside("new"), ["10.0.0.8"]);
+    assert.deepEqual(addressesBeside("old"), ["10.0.0.1", "fd00::1"]);
   });
 
   test("collects the problems of policies by id", () => {

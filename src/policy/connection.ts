@@ -183,6 +183,6 @@ export function resolveConnection(
     source: settle(source),
     destination: settle(destination),
     protocol,
-    port: protocol === "ICMP" ? undefined : port,
+    port,
   };
 }

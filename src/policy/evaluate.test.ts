@@ -159,6 +159,25 @@ describe("tiers", () => {
   });
 });
 
+describe("nodes", () => {
+  const closed = policy("np", "networkpolicy", [], { isolates: ["ingress", "egress"] });
+
+  test("an endpoint's way to its own node is for its policies to decide", () => {
+    const toNode: Packet = {
+      ...packet,
+      source: packet.destination,
+      destination: { kind: "node", name: "n1" },
+    };
+    assert.equal(evaluate(model([closed]), toNode).egress.kind, "isolated");
+  });
+
+  test("an endpoint that is on no node yet has no node of its own", () => {
+    const endpoints = [endpoint("a/1", "10.0.0.1", { node: undefined })];
+    const fromNode: Packet = { ...packet, source: { kind: "node", name: "n1" } };
+    assert.equal(evaluate(model([closed], { endpoints }), fromNode).ingress.kind, "isolated");
+  });
+});
+
 describe("rules", () => {
   test("empty lists of peers or services match nothing", () => {
     assert.equal(decided(policy("x", "admin", [rule("deny", { peers: [] })])), "allow default");
@@ -257,11 +276,17 @@ describe("what is unknown is denied", () => {
     }
   });
 
-  test("an address that two endpoints claim, also when there are three", () => {
+  test("an address that two endpoints claim, also when there are three or it is in no pool", () => {
     for (const count of [2, 3]) {
-      const endpoints = Array.from({ length: count }, (_, i) => endpoint(`b/${i}`, "10.0.0.2"));
-      const shared = model([], { endpoints: [...endpoints, endpoint("a/1", "10.0.0.1")] });
-      assert.equal(evaluate(shared, at("10.0.0.2")).verdict, "deny");
+      for (const address of ["10.0.0.2", "192.168.0.2"]) {
+        const claiming = Array.from({ length: count }, (_, i) => endpoint(`b/${i}`, address));
+        const endpoints = [...claiming, endpoint("a/1", "10.0.0.1")];
+        assert.deepEqual(evaluate(model([], { endpoints }), at(address)).ingress, {
+          kind: "unknown",
+          verdict: "deny",
+          reason: `several endpoints claim ${address}`,
+        });
+      }
     }
   });
 });

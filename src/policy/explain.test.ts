@@ -5,6 +5,7 @@ import { scenarioArbitrary } from "../../test/arbitrary/cluster.ts";
 import { formatPacket, somePackets } from "../../test/arbitrary/packets.ts";
 import { renderObjects } from "../../test/policy-cases/objects.ts";
 import { translateCluster } from "../kubernetes/cluster.ts";
+import type { Policy, Rule, Tier } from "../model/policy.ts";
 import { explain, type Explanation } from "./explain.ts";
 import { evaluate } from "./evaluate.ts";
 import type { Packet } from "./packet.ts";
@@ -186,6 +187,9 @@ describe("near misses", () => {
     const far = { podSelector: { matchLabels: { app: "x", tier: "y", z: "z" } } };
     const text = ingressText([{ from: [far, api] }], tcp("shop/web", "shop/db", 1));
     assert.deepEqual(text.slice(1), ["shop/p rule 1 matches if the source had label app=api"]);
+    const equal = ["b", "a"].map((app) => ({ podSelector: { matchLabels: { app } } }));
+    const first = ingressText([{ from: equal }], tcp("shop/web", "shop/db", 1));
+    assert.deepEqual(first.slice(1), ["shop/p rule 1 matches if the source had label app=b"]);
   });
 
   test("rules come the nearest first, then by policy and rule, and not without end", () => {
@@ -223,6 +227,52 @@ describe("near misses", () => {
       tcp("shop/web", "shop/db", 1),
     );
     assert.deepEqual(ingress.nearMisses, []);
+  });
+});
+
+describe("tiers in explanations", () => {
+  const { domains, endpoints, nodes, zones } = translateCluster(renderObjects({}, {}));
+  const subject = {
+    zones: { kind: "name", name: "shop" },
+    endpoints: { matchLabels: {}, matchExpressions: [] },
+  } as const;
+  const toPort80 = [{ kind: "ports", protocol: "TCP", from: 80, to: 80 }] as const;
+
+  function policy(tier: Tier, rules: readonly Omit<Rule, "index">[], priority = 0): Policy {
+    const ingress = rules.map((rule, index) => ({ ...rule, index }));
+    return {
+      id: `${tier}-${priority}`,
+      tier,
+      priority,
+      subject,
+      isolates: tier === "networkpolicy" ? ["ingress"] : [],
+      ingress,
+      egress: [],
+    };
+  }
+
+  test("what an earlier tier could have allowed counts, what it denies or passes and baseline do not", () => {
+    const policies = [
+      policy("admin", [{ action: "pass", peers: "any", services: "any" }]),
+      // Never reached: the policy before it passes.
+      policy("admin", [{ action: "allow", peers: "any", services: "any" }], 1),
+      policy("isobar", [
+        { action: "allow", peers: "any", services: toPort80 },
+        { action: "deny", peers: "any", services: toPort80 },
+        { action: "pass", peers: "any", services: toPort80 },
+      ]),
+      policy("networkpolicy", []),
+      policy("baseline", [{ action: "allow", peers: "any", services: toPort80 }]),
+    ];
+    const model = new PolicyModel({ domains, endpoints, nodes, zones, policies });
+    const { ingress } = explain(model, tcp("pay/api", "shop/db", 81));
+    assert.deepEqual(ingress.nearMisses, [
+      { policy: "isobar-0", rule: 0, missing: [{ kind: "service", services: toPort80 }] },
+    ]);
+    assert.deepEqual(
+      ingress.policies.map(({ policy: id }) => id),
+      ["admin-0", "admin-1", "isobar-0", "networkpolicy-0", "baseline-0"],
+    );
   });
 });
 

@@ -12,7 +12,7 @@ export interface Packet {
   readonly source: PacketEnd;
   readonly destination: PacketEnd;
   readonly protocol: Protocol;
-  /** 0 to 65535. Without it only services that name no port match; ignored for ICMP. */
+  /** 0 to 65535. Without it only services that name no port match; ICMP has none. */
   readonly destinationPort?: number;
   /** Needed only where both ends have both families; then IPv4 is assumed. */
   readonly family?: Family;
