@@ -1,7 +1,7 @@
 // JSON Patch (RFC 6902).
 import jsonPatch from "fast-json-patch";
 import { PatchError } from "./errors.ts";
-import { isObject } from "./json.ts";
+import { isDeeperThan, isObject, maximumDepth } from "./json.ts";
 
 /** So many operations may stand in one patch; a limit against abuse, as upstream's. */
 const maximumOperations = 10_000;
@@ -12,6 +12,9 @@ export function applyJsonPatch(document: unknown, patch: unknown): unknown {
   if (patch.length > maximumOperations) {
     const limit = `The allowed maximum operations in a JSON patch is ${maximumOperations}`;
     throw new PatchError(`${limit}, got ${patch.length}`);
+  }
+  if (isDeeperThan(patch, maximumDepth)) {
+    throw new PatchError(`the patch is nested more than ${maximumDepth} deep`);
   }
   try {
     const validate = true;

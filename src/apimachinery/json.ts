@@ -43,6 +43,9 @@ export function getMember(object: JsonObject, name: string): unknown {
   return Object.hasOwn(object, name) ? object[name] : undefined;
 }
 
+/** Deeper JSON is refused from clients: every recursion over a value is bounded by this. */
+export const maximumDepth = 128;
+
 /** Whether objects and lists are nested more than `limit` deep. Bounds the recursion of whoever reads the value next. */
 export function isDeeperThan(value: unknown, limit: number): boolean {
   if (typeof value !== "object" || value === null) return false;

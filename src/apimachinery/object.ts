@@ -1,7 +1,7 @@
 // The way of an object from a request's body to what is stored: decode, default, validate.
 import { StatusError } from "./errors.ts";
 import { quote } from "./field-error.ts";
-import { isDeeperThan, isObject, type JsonObject } from "./json.ts";
+import { isDeeperThan, isObject, maximumDepth, type JsonObject } from "./json.ts";
 import type { FieldError, KindDefinition, KubeObject, ObjectMeta } from "./kind.ts";
 import { validateMetadata, validateMetadataUpdate } from "./metadata.ts";
 import { badRequest, invalidObject } from "./status.ts";
@@ -16,9 +16,6 @@ export interface Decoded {
   /** For the response's Warning header. */
   readonly warnings: readonly string[];
 }
-
-/** Deeper JSON is refused: every recursion over an object is bounded by this. */
-export const maximumDepth = 128;
 
 export function apiVersionOf(kind: Pick<KindDefinition, "group" | "version">): string {
   return kind.group === "" ? kind.version : `${kind.group}/${kind.version}`;

@@ -7,7 +7,15 @@
 //   $deleteFromPrimitiveList/NAME: […]    remove these from the list NAME
 //   $setElementOrder/NAME: […]            put the list NAME into this order
 import { PatchError } from "./errors.ts";
-import { equalJson, getMember, isObject, setMember, type JsonObject } from "./json.ts";
+import {
+  equalJson,
+  getMember,
+  isDeeperThan,
+  isObject,
+  maximumDepth,
+  setMember,
+  type JsonObject,
+} from "./json.ts";
 import { memberSchema, type Schema } from "./schema.ts";
 
 const directive = "$patch";
@@ -25,6 +33,9 @@ export function applyStrategicMergePatch(
   schema: Schema,
 ): JsonObject {
   if (!isObject(patch)) throw new PatchError("expected a strategic merge patch, an object");
+  if (isDeeperThan(patch, maximumDepth)) {
+    throw new PatchError(`the patch is nested more than ${maximumDepth} deep`);
+  }
   return mergeObject(structuredClone(target), structuredClone(patch), schema);
 }
 
