@@ -68,6 +68,17 @@ describe("the decision in words", () => {
     ]);
   });
 
+  test("counts the policies that isolate when there are many", () => {
+    const closed = { podSelector: {}, policyTypes: ["Ingress"] };
+    const { ingress } = explained(
+      Object.fromEntries(["a", "b", "c", "d", "e"].map((name) => [`shop/${name}`, closed])),
+      tcp("shop/web", "shop/db", 5432),
+    );
+    assert.deepEqual(ingress.text, [
+      "ingress to shop/db is denied: isolated by shop/a, shop/b, shop/c and 2 more, and no rule allows this",
+    ]);
+  });
+
   test("tells of ends that are no endpoints, of the pod itself and of its node", () => {
     const outside = explained({}, tcp("203.0.113.7", "shop/web", 80)).egress.text;
     assert.deepEqual(outside, ["egress is not enforced: the source is no endpoint"]);

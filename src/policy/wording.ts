@@ -16,6 +16,16 @@ function join(parts: readonly string[], word: "and" | "or"): string {
   return parts.length < 2 ? last : `${parts.slice(0, -1).join(", ")} ${word} ${last}`;
 }
 
+/** How many policies are named before the rest is only counted. */
+const namedPolicyLimit = 4;
+
+function namePolicies(ids: readonly string[]): string {
+  const names = ids.map(formatPolicyId);
+  if (names.length <= namedPolicyLimit) return join(names, "and");
+  const shown = names.slice(0, namedPolicyLimit - 1);
+  return join([...shown, `${names.length - shown.length} more`], "and");
+}
+
 interface DecisionContext {
   readonly direction: Direction;
   readonly subject: string | undefined;
@@ -39,8 +49,7 @@ export function describeDecision(decision: Decision, context: DecisionContext): 
           : `: no policy that selects it decides about ${direction}`,
       );
     case "isolated": {
-      const names = join(decision.policies.map(formatPolicyId), "and");
-      return told(`: isolated by ${names}, and no rule allows this`);
+      return told(`: isolated by ${namePolicies(decision.policies)}, and no rule allows this`);
     }
     case "own-node":
       return told(": its own node always reaches it");
