@@ -43,7 +43,7 @@ export class SortedKeys {
     let high = this.#chunks.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#chunks[middle]?.[0]! <= key) low = middle + 1;
+      if (this.#chunks[middle]![0]! <= key) low = middle + 1;
       else high = middle;
     }
     return low - 1;

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { describeStore, put } from "./contract-suite.ts";
+import { put, type StoreUnderTest } from "./contract/helpers.ts";
+import { storeContract } from "./contract/suite.ts";
 import { CompactedError, UnavailableError } from "./errors.ts";
 import { FakeLeaseClock } from "./fake-lease-clock.ts";
 import { openSqliteStore } from "./sqlite-store.ts";
@@ -18,7 +19,7 @@ function makeDirectory(): { path: string } & Disposable {
   };
 }
 
-describeStore("SQLite store", () => {
+function openUnderTest(): StoreUnderTest {
   const directory = makeDirectory();
   const clock = new FakeLeaseClock();
   const store = openSqliteStore(directory.path, { clock });
@@ -30,7 +31,14 @@ describeStore("SQLite store", () => {
       directory[Symbol.dispose]();
     },
   };
-});
+}
+
+for (const [name, check] of Object.entries(storeContract)) {
+  test(name, async () => {
+    await using under = openUnderTest();
+    await check(under);
+  });
+}
 
 test("a store opened again has its keys, revisions, history, leases and compaction", async () => {
   using directory = makeDirectory();
