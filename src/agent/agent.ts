@@ -149,7 +149,9 @@ export class Agent {
 
   async #perform(duty: string): Promise<void> {
     if (duty === ("bridge" satisfies Duty)) {
-      await this.#attachments.recover(await this.#database.ensure());
+      const bridge = await this.#database.ensure();
+      // The dummy datapath has ports, but no network interfaces behind them.
+      if (this.#config.datapathType !== "dummy") await this.#attachments.recover(bridge);
       this.#due("gateway");
     } else if (this.#database.ready) {
       await this.#gateway.apply();

@@ -79,7 +79,7 @@ export class Attachments {
 
   /**
    * Compares the records with the switch's ports and the node's interfaces, and completes or removes what is half made.
-   * To be called when the switch's database has been reached anew.
+   * To be called when the switch's database has been reached anew, where the switch's ports are network interfaces.
    */
   async recover(bridge: OvsBridge): Promise<void> {
     const { file, log } = this.#options;
