@@ -205,11 +205,6 @@ function translateTypes(spec: unknown, place: Place): readonly Direction[] {
   return directions;
 }
 
-/** Id of the model's policy for a NetworkPolicy. */
-export function networkPolicyId(namespace: string, name: string): string {
-  return `NetworkPolicy/${namespace}/${name}`;
-}
-
 /** Never throws, whatever the object holds. Rules of a direction that the policy does not isolate have no effect. */
 export function translateNetworkPolicy(object: unknown): Translation<Policy> {
   const namespace = stringOf(fieldAt(object, "metadata", "namespace")) ?? "";
@@ -225,7 +220,7 @@ export function translateNetworkPolicy(object: unknown): Translation<Policy> {
     return isolates.includes(direction) && subject.problems.length === 0 ? rules : [];
   };
   const value: Policy = {
-    id: networkPolicyId(namespace, name),
+    id: `NetworkPolicy/${namespace}/${name}`,
     tier: "networkpolicy",
     priority: 0,
     subject: { zones: { kind: "name", name: namespace }, endpoints: subject.selector },

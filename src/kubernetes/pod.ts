@@ -6,11 +6,6 @@ import { firstOfEachFamily } from "./node.ts";
 /** The domain of pods that no Endpoint object places elsewhere. */
 export const defaultDomain = "default";
 
-/** Id of the model's endpoint for a pod. */
-export function podEndpointId(namespace: string, name: string): string {
-  return `${namespace}/${name}`;
-}
-
 /** The containers that may listen for as long as the pod runs: all but init containers that end. */
 function lastingContainers(pod: unknown): readonly unknown[] {
   const containers = listOf(fieldAt(pod, "spec", "containers")) ?? [];
@@ -60,7 +55,7 @@ export function translatePod(pod: unknown, attachment?: unknown): Endpoint | und
   const phase = fieldAt(pod, "status", "phase");
   if (phase === "Succeeded" || phase === "Failed") return undefined;
   return {
-    id: podEndpointId(zone, name),
+    id: `${zone}/${name}`,
     zone,
     labels,
     namedPorts: namedPortsOf(pod),

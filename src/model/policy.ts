@@ -63,9 +63,9 @@ export interface Rule {
 }
 
 /**
- * Evaluated in this order. In `admin`, `isobar` and `baseline` rules are tried by the policy's priority, then index, and
- * the first that matches decides. In `networkpolicy` all rules are equal: a subject that some policy isolates is denied
- * unless a rule allows (Kubernetes NetworkPolicy v1).
+ * Evaluated in this order. In `admin`, `isobar` and `baseline` rules are tried by the policy's priority (of equal ones by
+ * its id, code unit by code unit), then index, and the first that matches decides. In `networkpolicy` all rules are
+ * equal: a subject that some policy isolates is denied unless a rule allows (Kubernetes NetworkPolicy v1).
  */
 export const tiers = ["admin", "isobar", "networkpolicy", "baseline"] as const;
 export type Tier = (typeof tiers)[number];

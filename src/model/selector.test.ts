@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import type { LabelSelector, Policy, SelectorRequirement } from "./policy.ts";
+import type { LabelSelector, SelectorRequirement } from "./policy.ts";
 import {
   formatSelector,
   matchesEndpoint,
@@ -9,7 +9,6 @@ import {
   matchesRequirement,
   matchesSelector,
   matchesZone,
-  policyRelevantKeys,
   selectorId,
   selectorKeys,
 } from "./selector.ts";
@@ -158,27 +157,5 @@ describe("keys and text", () => {
   test("formatSelector writes what kubectl get -l takes", () => {
     assert.equal(formatSelector(mixed), "tier=front,app in (a,b),app!=c,x notin (c,d),y,!z");
     assert.equal(formatSelector(matchesEverything), "");
-  });
-
-  test("policyRelevantKeys finds subjects and peers of both directions, and no key of zones", () => {
-    const peer = (key: string) => ({
-      kind: "endpoints" as const,
-      zones: { kind: "labels" as const, selector: selector({ zoneKey: "x" }) },
-      endpoints: selector({ [key]: "x" }),
-    });
-    const rule = { index: 0, action: "allow", services: "any" } as const;
-    const policy: Policy = {
-      id: "p",
-      tier: "networkpolicy",
-      priority: 0,
-      subject: { zones: { kind: "name", name: "shop" }, endpoints: selector({ subject: "x" }) },
-      isolates: [],
-      ingress: [{ ...rule, peers: [peer("in")] }],
-      egress: [
-        { ...rule, peers: [peer("out"), { kind: "network", cidr: "::/0", except: [] }] },
-        { ...rule, peers: "any" },
-      ],
-    };
-    assert.deepEqual([...policyRelevantKeys([policy])].toSorted(), ["in", "out", "subject"]);
   });
 });

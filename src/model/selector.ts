@@ -3,9 +3,6 @@ import type { Labels, Zone } from "./endpoint.ts";
 import type {
   EndpointSelector,
   LabelSelector,
-  Peer,
-  Policy,
-  Rule,
   SelectorRequirement,
   ZoneSelector,
 } from "./policy.ts";
@@ -80,27 +77,6 @@ export function selectorId(selector: EndpointSelector): string {
     zones.kind === "name" ? zones.name : canonical(zones.selector),
     canonical(selector.endpoints),
   ]);
-}
-
-function peersOf(rule: Rule): readonly Peer[] {
-  return rule.peers === "any" ? [] : rule.peers;
-}
-
-/** Selectors of a policy in no particular order: its subject, then the peers of its rules. */
-export function selectorsOf(policy: Policy): readonly EndpointSelector[] {
-  const peers = [...policy.ingress, ...policy.egress].flatMap(peersOf);
-  return [policy.subject, ...peers.filter((peer) => peer.kind === "endpoints")];
-}
-
-/** Keys of endpoint labels that decide something: endpoints that agree in them are alike to these policies. */
-export function policyRelevantKeys(policies: Iterable<Policy>): ReadonlySet<string> {
-  const keys = new Set<string>();
-  for (const policy of policies) {
-    for (const selector of selectorsOf(policy)) {
-      for (const key of selectorKeys(selector.endpoints)) keys.add(key);
-    }
-  }
-  return keys;
 }
 
 function formatRequirement({ key, operator, values }: SelectorRequirement): string {

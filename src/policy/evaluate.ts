@@ -60,7 +60,7 @@ function decideInTier(
 }
 
 /** Ids of the policies that close the direction unless a rule allows, sorted. */
-export function isolatingPolicies(
+function isolatingPolicies(
   policies: readonly CompiledPolicy[],
   direction: Direction,
 ): readonly string[] {
@@ -90,9 +90,10 @@ export function decide(model: PolicyModel, connection: Connection, direction: Di
 }
 
 /**
- * Judges the packet that opens a connection. In order: an endpoint reaches itself, and its own node reaches it; then the
- * tiers decide at the source (egress) and at the destination (ingress), and both must allow. In `networkpolicy`, where
- * rules are equal, the first of those that allow is named, by policy id and index.
+ * Judges the packet that opens a connection. In order: an endpoint reaches itself, and its own node reaches it (the way
+ * to the node is for policies to decide); then the tiers decide at the source (egress) and at the destination (ingress),
+ * and both must allow. In `networkpolicy`, where rules are equal, the first of those that allow is named, by policy id
+ * and index.
  *
  * Never throws: what is unknown or cannot be understood is denied.
  */

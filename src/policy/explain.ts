@@ -10,7 +10,7 @@ import type { Answer, Decision } from "./verdict.ts";
 import { describeDecision, describeNearMiss } from "./wording.ts";
 
 /** A policy that selects the subject. */
-export interface SelectingPolicy {
+interface SelectingPolicy {
   /** Its id. */
   readonly policy: string;
   readonly tier: Tier;
@@ -18,7 +18,7 @@ export interface SelectingPolicy {
   readonly isolates: boolean;
 }
 
-export interface DirectionExplanation {
+interface DirectionExplanation {
   readonly direction: Direction;
   /** Id of the endpoint where the direction is enforced; `undefined` when that end is none. */
   readonly subject: string | undefined;

@@ -6,7 +6,7 @@ import type { Missing, NearMiss } from "./near-miss.ts";
 import type { Decision } from "./verdict.ts";
 
 /** As users know it: a NetworkPolicy by namespace and name, others with their kind. */
-export function formatPolicyId(id: string): string {
+function formatPolicyId(id: string): string {
   return id.replace(/^NetworkPolicy\//, "");
 }
 
@@ -85,7 +85,7 @@ function describeSelector({ zones, endpoints }: EndpointSelector): string {
 }
 
 /** e.g. `tcp/80`, `udp/5000-5100`, `any tcp port`, `tcp/8080 (http)`. */
-export function formatService(service: Service, destination?: Endpoint): string {
+function formatService(service: Service, destination?: Endpoint): string {
   if (service.kind === "invalid") return "a port that is not understood";
   const protocol = service.protocol.toLowerCase();
   switch (service.kind) {

@@ -63,7 +63,7 @@ function podArbitrary(network: number, host: number): fc.Arbitrary<PodDescriptio
 const namespaceNames = ["ns1", "ns2", "ns3", "ns4"];
 
 /** 2 to 4 namespaces, 3 to 10 pods on 3 nodes; pods' addresses are 10.0.x.y and fd00:0:0:x::y, x the namespace from 1. */
-export const clusterArbitrary: fc.Arbitrary<Required<ClusterDescription>> = fc
+const clusterArbitrary: fc.Arbitrary<Required<ClusterDescription>> = fc
   .record({
     namespaces: fc.array(someOf(namespaceLabelValues), { minLength: 2, maxLength: 4 }),
     places: fc.array(fc.nat({ max: 3 }), { minLength: 3, maxLength: 10 }),

@@ -116,7 +116,7 @@ function endsOf(objects: readonly KubeObject[]): readonly End[] {
 }
 
 /** Every packet worth checking: thousands for a small cluster. At least one end is a pod. */
-export function allPackets(objects: readonly KubeObject[]): readonly Packet[] {
+function allPackets(objects: readonly KubeObject[]): readonly Packet[] {
   const ends = endsOf(objects);
   const services = servicesWorthChecking(objects);
   const packets: Packet[] = [];

@@ -17,7 +17,7 @@ export type ExpectedDecision =
   | { readonly kind: "isolated"; readonly policies: readonly string[] }
   | { readonly kind: "default" | "own-node" | "itself" | "outside" | "unknown" };
 
-export interface ExpectedPacket {
+interface ExpectedPacket {
   /** The line of the case, with the family when it stands for both. */
   readonly text: string;
   readonly packet: Packet;
