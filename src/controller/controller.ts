@@ -11,7 +11,7 @@ import { AddressController } from "./address-controller.ts";
 import { addressWrites } from "./address-writes.ts";
 import { AgentServer, type AgentSessionStatus } from "./agent-server.ts";
 import { ModelFeed } from "./model-feed.ts";
-import { ObjectWatch } from "./object-watch.ts";
+import { ObjectWatch, type WatchProgress } from "./object-watch.ts";
 
 export interface ControllerOptions {
   readonly client: ApiClient;
@@ -25,8 +25,8 @@ export interface ControllerOptions {
 export interface ControllerStatus {
   /** Name of this instance, new after each start. */
   readonly controller: string;
-  /** By kind, the API server's revision that all below takes into account. */
-  readonly resourceVersions: Readonly<Record<string, string>>;
+  /** By kind, the state of the API that all below takes into account. */
+  readonly seen: Readonly<Record<string, WatchProgress>>;
   readonly revision: number;
   readonly agents: readonly AgentSessionStatus[];
   /** Pods whose addresses are still to be allocated or given back. */
@@ -45,7 +45,7 @@ export class Controller {
   readonly #feed: ModelFeed;
   readonly #agents: AgentServer;
   #revision = 1;
-  #seen: Readonly<Record<string, string>> = {};
+  #seen: ControllerStatus["seen"] = {};
   #synced = false;
   #flushing = false;
 
@@ -88,7 +88,7 @@ export class Controller {
     await Promise.race([this.#watch.synced, watching]);
     if (signal.aborted) return;
     this.#compute.flush();
-    this.#seen = this.#watch.resourceVersions;
+    this.#seen = this.#watch.progress;
     this.#synced = true;
     for (const key of this.#feed.keys()) this.#queue.add(key);
     const servers: MessageServer[] = [];
@@ -110,7 +110,7 @@ export class Controller {
   status(): ControllerStatus {
     return {
       controller: this.#name,
-      resourceVersions: this.#seen,
+      seen: this.#seen,
       revision: this.#revision,
       agents: this.#agents.status(),
       pendingAddresses: this.#queue.size,
@@ -126,7 +126,7 @@ export class Controller {
       const delta = this.#compute.flush();
       this.#revision += 1;
       this.#agents.publish({ revision: this.#revision, deltaFor: (node) => delta.of(node) });
-      this.#seen = this.#watch.resourceVersions;
+      this.#seen = this.#watch.progress;
     });
   }
 }

@@ -15,9 +15,21 @@ import type { ModelFeed } from "./model-feed.ts";
 
 type SetObject = (key: string, object: unknown) => void;
 
+/**
+ * Where a copy of a kind's objects stands. A reader who finds as many objects in the API and none newer knows that the copy
+ * is equal: deletions show in the number, all else in the version.
+ */
+export interface WatchProgress {
+  readonly resourceVersion: string;
+  readonly objects: number;
+}
+
 interface Watched {
   readonly kind: string;
-  readonly reflector: Pick<Reflector<KubeObject, Stripped>, "synced" | "resourceVersion" | "run">;
+  readonly reflector: Pick<
+    Reflector<KubeObject, Stripped>,
+    "synced" | "resourceVersion" | "size" | "run"
+  >;
 }
 
 /** What is kept of an object. */
@@ -102,10 +114,13 @@ export class ObjectWatch {
     return Promise.all(this.#watched.map(({ reflector }) => reflector.synced));
   }
 
-  /** By kind, the API server's revision that has been seen. */
-  get resourceVersions(): Readonly<Record<string, string>> {
+  /** How far each kind has been followed. */
+  get progress(): Readonly<Record<string, WatchProgress>> {
     return Object.fromEntries(
-      this.#watched.map(({ kind, reflector }) => [kind, reflector.resourceVersion ?? "0"]),
+      this.#watched.map(({ kind, reflector }) => [
+        kind,
+        { resourceVersion: reflector.resourceVersion ?? "0", objects: reflector.size },
+      ]),
     );
   }
 

@@ -60,11 +60,18 @@ export function endsOf(pods: readonly unknown[], externalHosts: readonly Externa
   return [...inside.toSorted((a, b) => (a.name < b.name ? -1 : 1)), ...outside];
 }
 
-/** From every end to every port of every other; connections between two external hosts are nobody's business. */
-export function probesBetween(ends: readonly End[], family: Family): ProbeSpec[] {
+/**
+ * From every source to every port of every other target. Connections between two ends outside the lab's pods are nobody's
+ * business.
+ */
+export function probesBetween(
+  sources: readonly End[],
+  targets: readonly End[],
+  family: Family,
+): ProbeSpec[] {
   const isPod = ({ name }: End): boolean => name.includes("/");
-  return ends.flatMap((from) =>
-    ends
+  return sources.flatMap((from) =>
+    targets
       .filter((to) => to.name !== from.name && (isPod(from) || isPod(to)))
       .flatMap((to) =>
         to.ports.map(({ protocol, port }) => ({

@@ -25,7 +25,9 @@ export function labPaths(name: string, root: string = defaultRoot): LabPaths {
   }
   const directory = join(root, name);
   return {
-    ...{ name, root, directory },
+    name,
+    root,
+    directory,
     socket: join(directory, "lab.sock"),
     kubeconfig: join(directory, "kubeconfig"),
     log: join(directory, "lab.log"),

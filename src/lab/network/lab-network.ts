@@ -33,13 +33,22 @@ export interface ExternalHost {
   readonly addresses: readonly string[];
 }
 
-/** Namespaces forward for others, and take packets whose way back would be another one. */
+/**
+ * For every namespace, before its interfaces are up. Addresses are given out, and asking around whether another host has
+ * them keeps a link from being used for its first seconds.
+ */
+const hostSettings = [
+  "for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >$f; done",
+  "ip link set lo up",
+];
+
+/** Namespaces that forward for others also take packets whose way back would be another one. */
 const routerSettings = [
+  ...hostSettings,
   "echo 1 >/proc/sys/net/ipv4/ip_forward",
   "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding",
   "echo 0 >/proc/sys/net/ipv4/conf/all/rp_filter",
   "echo 0 >/proc/sys/net/ipv4/conf/default/rp_filter",
-  "ip link set lo up",
 ];
 
 /**
@@ -94,7 +103,7 @@ async function configureNode({ netns }: HostPlan): Promise<void> {
 
 async function configureExternalHost({ netns, placements }: HostPlan): Promise<void> {
   await runScript(netns, [
-    "ip link set lo up",
+    ...hostSettings,
     checksumsInSoftware(uplinkName),
     `ip link set ${uplinkName} up`,
     ...placements.flatMap(({ address, length, router }) => [

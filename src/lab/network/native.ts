@@ -11,12 +11,12 @@ const setns = libc.func("int setns(int fd, int nstype)");
 const socket = libc.func("int socket(int domain, int type, int protocol)");
 const bind = libc.func("int bind(int fd, const uint8_t *address, uint32_t length)");
 const connect = libc.func("int connect(int fd, const uint8_t *address, uint32_t length)");
-const send = libc.func("ssize_t send(int fd, const uint8_t *data, size_t length, int flags)");
+const send = libc.func("long send(int fd, const uint8_t *data, size_t length, int flags)");
 const sendto = libc.func(
-  "ssize_t sendto(int fd, const uint8_t *data, size_t length, int flags, const uint8_t *address, uint32_t addressLength)",
+  "long sendto(int fd, const uint8_t *data, size_t length, int flags, const uint8_t *address, uint32_t addressLength)",
 );
 const recvfrom = libc.func(
-  "ssize_t recvfrom(int fd, _Out_ uint8_t *data, size_t length, int flags, _Out_ uint8_t *address, _Inout_ uint32_t *addressLength)",
+  "long recvfrom(int fd, _Out_ uint8_t *data, size_t length, int flags, _Out_ uint8_t *address, _Inout_ uint32_t *addressLength)",
 );
 const epollCreate = libc.func("int epoll_create1(int flags)");
 const epollControl = libc.func("int epoll_ctl(int epfd, int op, int fd, const uint8_t *event)");

@@ -30,8 +30,11 @@ export interface ProbeOutcome {
  */
 const attemptsPerProbe = 3;
 
-/** Answers that say: it came through, and nobody is there. ENOPROTOOPT is ICMP's "protocol unreachable". */
-const refusals = new Set(["ECONNREFUSED", "ECONNRESET", "ENOPROTOOPT"]);
+/**
+ * Errors that say: it came through, and nobody is there. The last two are how a host without SCTP answers, "protocol
+ * unreachable" of ICMP and "unrecognized next header" of ICMPv6.
+ */
+const refusals = new Set(["ECONNREFUSED", "ECONNRESET", "ENOPROTOOPT", "EPROTO"]);
 
 function startAttempt(request: ProbeRequest, watcher: ReadWatcher): Attempt {
   switch (request.protocol) {

@@ -92,10 +92,15 @@ export class Cluster implements AsyncDisposable {
     return others.length === 0 && queues.every(({ size }) => size === 0);
   }
 
-  /** The API server's revisions that have been seen, the lowest over all kinds watched here. */
-  get resourceVersion(): number {
-    const reflectors = [this.#pods, this.#deployments, this.#services];
-    return Math.min(...reflectors.map(({ resourceVersion }) => Number(resourceVersion ?? 0)));
+  /** By kind, how far the API has been followed: the version seen, and how many objects there are. */
+  get seen(): Readonly<Record<string, { resourceVersion: string; objects: number }>> {
+    const reflectors = { Pod: this.#pods, Deployment: this.#deployments, Service: this.#services };
+    return Object.fromEntries(
+      Object.entries(reflectors).map(([kind, { resourceVersion = "0", size }]) => [
+        kind,
+        { resourceVersion, objects: size },
+      ]),
+    );
   }
 
   /** Follows the API server until disposed of. */

@@ -1,0 +1,89 @@
+import { ApiClient } from "../client/api-client.ts";
+import { loadKubeconfig } from "../client/kubeconfig.ts";
+import { translateCluster } from "../kubernetes/cluster.ts";
+import { resolvePods } from "../lab/ends.ts";
+import { labPaths } from "../lab/paths.ts";
+import { tryParseAddress } from "../net/address.ts";
+import type { Protocol } from "../net/protocol.ts";
+import { type Explanation, explain as explainPacket } from "../policy/explain.ts";
+import type { Packet, PacketEnd } from "../policy/packet.ts";
+import { PolicyModel } from "../policy/policy-model.ts";
+import { CliError } from "./errors.ts";
+import { type OutputFormat, print } from "./output.ts";
+import { fetchPolicyObjects } from "./policy-objects.ts";
+
+export interface ExplainOptions {
+  readonly source: string;
+  readonly destination: string;
+  readonly port: string;
+  readonly lab: string;
+  readonly kubeconfig?: string;
+  readonly output: OutputFormat;
+}
+
+const protocols: Readonly<Record<string, Protocol>> = {
+  tcp: "TCP",
+  udp: "UDP",
+  sctp: "SCTP",
+  icmp: "ICMP",
+};
+
+/** @throws {CliError} */
+export function parseService(text: string): Pick<Packet, "protocol" | "destinationPort"> {
+  const [name = "", port, ...rest] = text.toLowerCase().split("/");
+  const protocol = protocols[name];
+  const number = Number(port);
+  if (protocol === "ICMP" && port === undefined) return { protocol };
+  const valid = /^\d{1,5}$/.test(port ?? "") && number >= 1 && number <= 65_535;
+  if (protocol !== undefined && protocol !== "ICMP" && valid && rest.length === 0) {
+    return { protocol, destinationPort: number };
+  }
+  throw new CliError(`expected a port such as tcp/80, udp/53, sctp/36412 or icmp, got "${text}"`);
+}
+
+/** @throws {CliError} */
+function parseEnd(text: string, objects: readonly unknown[]): PacketEnd {
+  if (tryParseAddress(text) !== undefined) return { kind: "address", address: text };
+  if (!text.includes("/")) {
+    throw new CliError(`expected NAMESPACE/POD or an address, got "${text}"`);
+  }
+  const [pod] = resolvePods(objects, text);
+  if (pod === undefined) throw new CliError(`there is no pod ${text}`);
+  return { kind: "endpoint", id: pod };
+}
+
+/** What the command prints for people. */
+export function formatExplanation(
+  { source, destination, port }: Pick<ExplainOptions, "source" | "destination" | "port">,
+  { verdict, egress, ingress }: Explanation,
+): string {
+  const head = `${verdict === "allow" ? "ALLOWED" : "DENIED"}  ${source} -> ${destination} ${port}`;
+  const lines = [egress, ingress].flatMap(({ text: [decision = "", ...nearMisses] }) => [
+    `  ${decision}`,
+    ...nearMisses.slice(0, 3).map((nearMiss) => `    nearest: ${nearMiss}`),
+  ]);
+  return [head, ...lines].join("\n");
+}
+
+/** Explains one connection from objects alone. @throws {CliError} */
+export function explainConnection(
+  objects: readonly unknown[],
+  { source, destination, port }: Pick<ExplainOptions, "source" | "destination" | "port">,
+): Explanation {
+  return explainPacket(new PolicyModel(translateCluster(objects)), {
+    source: parseEnd(source, objects),
+    destination: parseEnd(destination, objects),
+    ...parseService(port),
+  });
+}
+
+export async function explain(options: ExplainOptions): Promise<void> {
+  const path = options.kubeconfig ?? labPaths(options.lab).kubeconfig;
+  const client = new ApiClient(loadKubeconfig(path), "isobar-explain");
+  try {
+    const explanation = explainConnection(await fetchPolicyObjects(client), options);
+    print(options.output, explanation, () => formatExplanation(options, explanation));
+  } finally {
+    await client.close();
+  }
+}

@@ -1,0 +1,98 @@
+import { ApiClient } from "../client/api-client.ts";
+import { applyManifest } from "../client/apply-manifest.ts";
+import { loadKubeconfig } from "../client/kubeconfig.ts";
+import type { Manifest } from "../client/manifest.ts";
+import { kinds } from "../kinds/kinds.ts";
+import { request } from "../lab/lab-client.ts";
+import { type LabPaths, labPaths } from "../lab/paths.ts";
+import type { LabStatus } from "../lab/protocol.ts";
+import { findLab, startLab } from "../lab/start.ts";
+import { readManifests } from "./manifest-files.ts";
+import { Progress } from "./progress.ts";
+
+/** The command, as the user called it, for the hints that are printed. */
+export const command = process.env["ISOBAR_COMMAND"] ?? "./isobar";
+
+export interface LabUpOptions {
+  readonly lab: string;
+  readonly filename: readonly string[];
+  readonly nodes: number;
+}
+
+/** Resolves with the lab's status; Ctrl-C tears down what was begun. */
+export async function bringUp(
+  paths: LabPaths,
+  nodes: number,
+  progress: Progress,
+): Promise<{ readonly status: LabStatus; readonly isNew: boolean }> {
+  const running = await findLab(paths);
+  if (running !== undefined) return { status: running, isNew: false };
+  const interrupt = new AbortController();
+  const abort = (): void => {
+    progress.say("interrupted: tearing down what was begun");
+    interrupt.abort();
+  };
+  process.once("SIGINT", abort);
+  process.once("SIGTERM", abort);
+  try {
+    const onProgress = (text: string): void => progress.say(text);
+    const status = await startLab(paths, { nodes, onProgress, signal: interrupt.signal });
+    return { status, isNew: true };
+  } finally {
+    process.off("SIGINT", abort);
+    process.off("SIGTERM", abort);
+  }
+}
+
+/** Applies manifests in order and says what became of each. */
+export async function applyAll(
+  paths: LabPaths,
+  manifests: readonly Manifest[],
+  onApplied: (text: string) => void = () => {},
+): Promise<void> {
+  const client = new ApiClient(loadKubeconfig(paths.kubeconfig), "isobar-lab");
+  try {
+    for (const manifest of manifests) {
+      const { kind, outcome, object } = await applyManifest(client, kinds, manifest);
+      const group = kind.group === "" ? "" : `.${kind.group}`;
+      onApplied(`${kind.singular}${group}/${object.metadata.name} ${outcome}`);
+    }
+  } finally {
+    await client.close();
+  }
+}
+
+/** Waits until every pod runs and every node has confirmed all that was applied. @throws {LabError} */
+export async function settle(paths: LabPaths, progress: Progress): Promise<void> {
+  await request(paths.socket, { type: "settle", timeoutMs: 60_000 }, (reply) => {
+    if (reply.type === "progress") progress.say(reply.text);
+  });
+}
+
+export async function labUp({ lab, filename, nodes }: LabUpOptions): Promise<void> {
+  const paths = labPaths(lab);
+  // Files are read before anything is made, so that a mistake in one costs nothing.
+  const manifests = readManifests(filename);
+  const progress = new Progress();
+  const { status, isNew } = await bringUp(paths, nodes, progress);
+  if (!isNew) progress.say(`lab "${lab}" is up already, with ${status.nodes.length} nodes`);
+  if (manifests.length > 0) {
+    await applyAll(paths, manifests, (text) => progress.say(text));
+    await settle(paths, progress);
+  }
+  progress.say(`lab "${lab}" is up`);
+  console.log(nextCommands(lab));
+}
+
+export function nextCommands(lab: string): string {
+  const option = lab === "lab" ? "" : ` --lab ${lab}`;
+  return [
+    "",
+    "Next:",
+    `  export KUBECONFIG=$(${command} lab kubeconfig${option})`,
+    "  kubectl get pods -A -o wide",
+    `  ${command} lab status${option}`,
+    `  ${command} lab probe${option}`,
+    `  ${command} lab down${option}`,
+  ].join("\n");
+}

@@ -1,0 +1,214 @@
+// Isobar as it would be installed: an API server, a controller, an agent on every node, all as processes of their own.
+import { existsSync, mkdirSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { ApiClient } from "../client/api-client.ts";
+import { applyManifest } from "../client/apply-manifest.ts";
+import { loadKubeconfig } from "../client/kubeconfig.ts";
+import { domainKind } from "../kinds/domain.ts";
+import { nodeKind } from "../kinds/node.ts";
+import { connectStream } from "../runtime/message-stream.ts";
+import { LabError } from "./errors.ts";
+import type { LabNetwork } from "./network/lab-network.ts";
+import type { LabNode } from "./network/lab-node.ts";
+import { recordProcess } from "./network/processes.ts";
+import type { LabPaths } from "./paths.ts";
+import { type ProcessStatus, Supervisor } from "./supervisor.ts";
+import type { SeenByKind } from "./api-state.ts";
+
+export interface InstallationOptions {
+  readonly paths: LabPaths;
+  readonly network: LabNetwork;
+  readonly onProgress: (text: string) => void;
+}
+
+/** The part of the controller's status that the lab reads. */
+export interface ControllerView {
+  readonly seen: SeenByKind;
+  readonly pendingAddresses: number;
+  readonly agents: readonly { node: string; revision: number; confirmed: number }[];
+}
+
+/** The domain of the lab's pods. */
+const defaultDomain = {
+  apiVersion: "isobar.io/v1alpha1",
+  kind: "Domain",
+  metadata: { name: "default" },
+  spec: { vni: 1, pools: ["10.128.0.0/14", "fd00:10:128::/48"] },
+};
+
+const limits = { maxMessageSize: 4 << 20, maxQueuedSize: 1 << 20 } as const;
+const startTimeoutMs = 20_000;
+
+export class Installation implements AsyncDisposable {
+  readonly #paths: LabPaths;
+  readonly #supervisor = new Supervisor();
+
+  private constructor(paths: LabPaths) {
+    this.#paths = paths;
+  }
+
+  static async start({ paths, network, onProgress }: InstallationOptions): Promise<Installation> {
+    const installation = new Installation(paths);
+    try {
+      onProgress("starting the API server, the controller and the agents");
+      await installation.#startApiServer();
+      await installation.#createNodes(network.nodes);
+      installation.#startController();
+      for (const node of network.nodes) installation.#startAgent(node);
+      return installation;
+    } catch (error) {
+      await installation[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  client(userAgent: string): ApiClient {
+    return new ApiClient(loadKubeconfig(this.#paths.kubeconfig), userAgent);
+  }
+
+  agentSocket(node: string): string {
+    return join(this.#paths.directory, "nodes", node, "agent.sock");
+  }
+
+  processes(): ProcessStatus[] {
+    return this.#supervisor.status();
+  }
+
+  /** `undefined` while the controller is down or has not yet read the API. */
+  async controllerStatus(): Promise<ControllerView | undefined> {
+    const path = join(this.#paths.directory, "controller-status.sock");
+    try {
+      const address = { kind: "unix", path } as const;
+      const stream = await connectStream({ ...limits, address, timeoutMs: 2_000 });
+      const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+      stream.start({
+        onMessage: resolve,
+        onClose: () => reject(new LabError("the controller closed the connection")),
+      });
+      stream.send({});
+      const status = await promise;
+      stream.close();
+      return isControllerView(status) ? status : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#supervisor.stop();
+  }
+
+  async #startApiServer(): Promise<void> {
+    const { directory, kubeconfig } = this.#paths;
+    // One port for the lab's life, so that the kubeconfig stays right when the server is started again.
+    const port = await freePort();
+    this.#start("apiserver", {
+      data: join(directory, "objects.db"),
+      listen: `127.0.0.1:${port}`,
+      "cert-dir": join(directory, "certificates"),
+      "kubeconfig-out": kubeconfig,
+      name: `isobar-${this.#paths.name}`,
+    });
+    const deadline = performance.now() + startTimeoutMs;
+    while (!existsSync(kubeconfig)) {
+      if (performance.now() > deadline) {
+        throw new LabError(`the API server did not start; its log is ${this.#log("apiserver")}`);
+      }
+      await sleep(20);
+    }
+  }
+
+  async #createNodes(nodes: readonly LabNode[]): Promise<void> {
+    const client = this.client("isobar-lab");
+    try {
+      await applyManifest(client, [domainKind], defaultDomain);
+      for (const node of nodes) await createNode(client, node);
+    } finally {
+      await client.close();
+    }
+  }
+
+  #startController(): void {
+    const { directory, kubeconfig } = this.#paths;
+    this.#start("controller", {
+      kubeconfig,
+      listen: this.#controllerSocket,
+      "status-socket": join(directory, "controller-status.sock"),
+    });
+  }
+
+  #startAgent(node: LabNode): void {
+    const stateDir = join(this.#paths.directory, "nodes", node.name, "agent");
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const flags = {
+      node: node.name,
+      controller: this.#controllerSocket,
+      rundir: node.rundir,
+      ovsdb: node.databaseSocket,
+      "datapath-type": node.datapathType,
+      "state-dir": stateDir,
+      socket: this.agentSocket(node.name),
+      "underlay-address": node.addresses.join(","),
+    };
+    this.#start("agent", flags, node);
+  }
+
+  get #controllerSocket(): string {
+    return join(this.#paths.directory, "controller.sock");
+  }
+
+  #log(name: string): string {
+    return join(this.#paths.directory, `${name}.log`);
+  }
+
+  #start(program: string, flags: Readonly<Record<string, string>>, node?: LabNode): void {
+    const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
+    const file = fileURLToPath(new URL(`../main/${program}.ts`, import.meta.url));
+    const run = [process.execPath, "--disable-warning=ExperimentalWarning", file, ...args] as const;
+    const name = node === undefined ? program : `${program}-${node.name}`;
+    this.#supervisor.start({
+      name,
+      command: node === undefined ? [...run] : ["nsenter", `--net=${node.netns}`, "--", ...run],
+      logFile: this.#log(name),
+      onStart: (pid) => recordProcess(this.#paths.directory, pid),
+    });
+  }
+}
+
+function isControllerView(value: unknown): value is ControllerView {
+  return typeof value === "object" && value !== null && "seen" in value && "agents" in value;
+}
+
+async function createNode(client: ApiClient, { name, addresses }: LabNode): Promise<void> {
+  const meta = { apiVersion: "v1", kind: "Node" } as const;
+  const labels = { "kubernetes.io/hostname": name, "kubernetes.io/os": "linux" };
+  await applyManifest(client, [nodeKind], { ...meta, metadata: { name, labels } });
+  const node = await client.get(nodeKind, { name });
+  const time = new Date().toISOString().replace(/\.\d+Z$/, "Z");
+  const ready = { type: "Ready", status: "True", reason: "LabNodeReady", message: "in the lab" };
+  const status = {
+    ...node.status,
+    addresses: [
+      ...addresses.map((address) => ({ type: "InternalIP", address })),
+      { type: "Hostname", address: name },
+    ],
+    conditions: [{ ...ready, lastHeartbeatTime: time, lastTransitionTime: time }],
+  };
+  await client.updateStatus(nodeKind, { ...node, status });
+}
+
+/** A TCP port that was free on loopback a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new LabError("no free port");
+  return address.port;
+}
