@@ -6,7 +6,7 @@ import { ctAction } from "./action-ct.ts";
 import type { Action } from "./flow.ts";
 import { decodeBitRange, decodeFieldId, encodeBitRange, encodeFieldId } from "./oxm.ts";
 import { decodePort16, encodePort16, reservedPorts } from "./port-number.ts";
-import { decodeProperties, encodeProperty } from "./property.ts";
+import { decodeProperties, encodeProperty, encodeU16Property } from "./property.ts";
 
 export type NiciraKind =
   | "resubmit"
@@ -48,10 +48,10 @@ function encodeController(writer: Writer, action: ActionOf<"controller">): void 
   const { maxLength, controllerId, reason, userdata, meter } = action;
   writer.zeros(6);
   if (maxLength !== undefined && maxLength !== noLimit) {
-    encodeProperty(writer, controllerProperty.maxLength, () => writer.u16(maxLength));
+    encodeU16Property(writer, controllerProperty.maxLength, maxLength);
   }
   if (controllerId !== undefined && controllerId !== 0) {
-    encodeProperty(writer, controllerProperty.controllerId, () => writer.u16(controllerId));
+    encodeU16Property(writer, controllerProperty.controllerId, controllerId);
   }
   if (reason !== undefined && reason !== reasonAction) {
     encodeProperty(writer, controllerProperty.reason, () => writer.u8(reason));

@@ -5,7 +5,7 @@ import { decodeActions, encodeActions } from "./action.ts";
 import type { BodyCodec } from "./codec.ts";
 import { nameOf } from "./flag.ts";
 import type { Action } from "./flow.ts";
-import { decodeProperties, encodeProperty } from "./property.ts";
+import { decodeProperties, encodeProperty, encodeU16Property } from "./property.ts";
 
 const groupTypes = { all: 0, select: 1, indirect: 2, "fast-failover": 3 } as const;
 const groupCommands = {
@@ -59,9 +59,7 @@ function encodeBuckets(writer: Writer, buckets: readonly Bucket[]): void {
     writer.u32(id);
     encodeActions(writer, actions);
     writer.patchU16(start + 2, writer.size - start - 8);
-    if (weight !== undefined) {
-      encodeProperty(writer, bucketProperty.weight, () => writer.u16(weight));
-    }
+    if (weight !== undefined) encodeU16Property(writer, bucketProperty.weight, weight);
     if (watchPort !== undefined) {
       encodeProperty(writer, bucketProperty.watchPort, () => writer.u32(watchPort));
     }

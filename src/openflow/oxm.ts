@@ -164,9 +164,9 @@ export function decodeOxm(reader: Reader): MatchField {
   if (value > oxm.allBits) {
     throw reader.error(`expected ${oxm.name} to fit in ${oxm.bits} bits, got ${value}`);
   }
-  if (mask === undefined) return { field: oxm.name, value };
-  // Open vSwitch writes an exact match on a field such as ip_frag with bits beyond the field's set in the mask.
-  return { field: oxm.name, value, mask: mask & oxm.allBits };
+  // Masks may have bits beyond the field's: what is left of them may be the whole field.
+  const bits = mask === undefined ? oxm.allBits : mask & oxm.allBits;
+  return bits === oxm.allBits ? { field: oxm.name, value } : { field: oxm.name, value, mask: bits };
 }
 
 /** A header alone, which names a field in actions. */

@@ -34,10 +34,6 @@ export function encodeOxs(writer: Writer, statistics: FlowStatistics): void {
     writer.u32(idleSeconds);
     writer.u32(0);
   }
-  if (flowCount !== undefined) {
-    encodeEntry(writer, oxsField.flowCount, 4);
-    writer.u32(flowCount);
-  }
   if (packetCount !== undefined) {
     encodeEntry(writer, oxsField.packetCount, 8);
     writer.u64(packetCount);
@@ -45,6 +41,10 @@ export function encodeOxs(writer: Writer, statistics: FlowStatistics): void {
   if (byteCount !== undefined) {
     encodeEntry(writer, oxsField.byteCount, 8);
     writer.u64(byteCount);
+  }
+  if (flowCount !== undefined) {
+    encodeEntry(writer, oxsField.flowCount, 4);
+    writer.u32(flowCount);
   }
   writer.patchU16(start + 2, writer.size - start);
   writer.align8(start);

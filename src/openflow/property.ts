@@ -12,6 +12,14 @@ export function encodeProperty(writer: Writer, type: number, encodeBody: () => v
   writer.align8(start);
 }
 
+/** Two bytes, which the length counts with their padding. */
+export function encodeU16Property(writer: Writer, type: number, value: number): void {
+  encodeProperty(writer, type, () => {
+    writer.u16(value);
+    writer.zeros(2);
+  });
+}
+
 export interface Property {
   readonly type: number;
   readonly body: Reader;
