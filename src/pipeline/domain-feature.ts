@@ -26,6 +26,7 @@ const gatewayTypes = [0x0806, 0x0800, 0x86dd] as const;
 export class DomainFeature implements Feature {
   readonly #facts: Facts;
   readonly #vnis = new Claims<number>();
+  readonly #gatewayPorts = new Claims<number>();
 
   constructor(facts: Facts) {
     this.#facts = facts;
@@ -38,7 +39,13 @@ export class DomainFeature implements Feature {
       }
       this.#markDomain(change.id, mark);
     },
-    gateway: ({ id }, mark) => this.#markDomain(id, mark),
+    gateway: (change, mark) => {
+      for (const ofport of this.#gatewayPorts.update(change, (gateway) => [gateway.ofport])) {
+        for (const claimant of this.#gatewayPorts.claimants(ofport))
+          this.#markDomain(claimant, mark);
+      }
+      this.#markDomain(change.id, mark);
+    },
     tunnel: (_, mark) => {
       for (const { id } of this.#facts.all("domain")) this.#markDomain(id, mark);
     },
@@ -58,7 +65,12 @@ export class DomainFeature implements Feature {
     if (this.#vnis.owner(domain.vni) === id) flows.push(...this.#renderTunnel(domain, number));
     else report(`VNI ${domain.vni} belongs to several domains`);
     const gateway = this.#facts.get("gateway", id);
-    return gateway === undefined ? flows : [...flows, ...renderGateway(gateway, number, report)];
+    if (gateway === undefined) return flows;
+    if (this.#gatewayPorts.owner(gateway.ofport) !== id) {
+      report(`port ${gateway.ofport} is the gateway of several domains`);
+      return flows;
+    }
+    return [...flows, ...renderGateway(gateway, number, report)];
   }
 
   #renderPools(domain: DomainResource, number: number, report: (message: string) => void): Flow[] {
@@ -125,7 +137,7 @@ function renderGateway(
   return [
     buildFlow({
       table: "Classify",
-      priority: 100,
+      priority: 200,
       cookie,
       match: [whereField("in_port", ofport)],
       actions: [load("origin", origins.gateway), load("domain", number)],

@@ -1,8 +1,7 @@
 // Which groups contain which addresses, without ever naming an address in a rule: every prefix that occurs in a group's
 // networks is a *region*, the addresses whose longest match it is. A block, its CIDR without its exceptions, is a union of
 // regions, since its CIDR and its exceptions are regions' prefixes themselves.
-import { type Prefix, formatPrefix, parsePrefix, prefixContains } from "../net/address.ts";
-import { AddressError } from "../net/errors.ts";
+import { type Prefix, formatPrefix, prefixContains, tryParsePrefix } from "../net/address.ts";
 import type { NetworkBlock } from "../southbound/resources.ts";
 import { SetMap } from "./feature.ts";
 import { PrefixSet } from "./prefix-set.ts";
@@ -15,16 +14,10 @@ interface Block {
 
 /** `undefined` when any part cannot be read: such a block matches nothing. */
 function parseBlock(group: string, block: NetworkBlock): Block | undefined {
-  try {
-    return {
-      group,
-      cidr: parsePrefix(block.cidr),
-      except: block.except.map(parsePrefix),
-    };
-  } catch (error) {
-    if (error instanceof AddressError) return undefined;
-    throw error;
-  }
+  const cidr = tryParsePrefix(block.cidr);
+  const except = block.except.map(tryParsePrefix).filter((prefix) => prefix !== undefined);
+  if (cidr === undefined || except.length < block.except.length) return undefined;
+  return { group, cidr, except };
 }
 
 function contains(block: Block, prefix: Prefix): boolean {
@@ -40,6 +33,8 @@ export class NetworkIndex {
   readonly #uses = new Map<string, number>();
   readonly #blocksByCidr = new SetMap<string, Block>();
   readonly #blocksByGroup = new Map<string, readonly Block[]>();
+  /** Groups with a block that was not understood. */
+  readonly #misread = new Set<string>();
 
   /** How many regions there are. */
   get size(): number {
@@ -49,20 +44,19 @@ export class NetworkIndex {
   /**
    * Replaces a group's networks; none or `undefined` removes them.
    *
-   * @returns every prefix whose region came, went or may be in other groups now; and how many blocks were not understood.
+   * @returns every prefix whose region came, went or may be in other groups now.
    */
-  setGroup(
-    group: string,
-    networks: readonly NetworkBlock[] | undefined,
-  ): { readonly changed: readonly Prefix[]; readonly invalid: number } {
+  setGroup(group: string, networks: readonly NetworkBlock[] = []): readonly Prefix[] {
     const changed = new Map<string, Prefix>();
-    const blocks = (networks ?? []).flatMap((block) => parseBlock(group, block) ?? []);
+    const blocks = networks.flatMap((block) => parseBlock(group, block) ?? []);
+    if (blocks.length < networks.length) this.#misread.add(group);
+    else this.#misread.delete(group);
     // New prefixes come before old ones go, so that those in both stay.
     for (const block of blocks) this.#addBlock(block, changed);
     for (const block of this.#blocksByGroup.get(group) ?? []) this.#deleteBlock(block, changed);
     if (blocks.length > 0) this.#blocksByGroup.set(group, blocks);
     else this.#blocksByGroup.delete(group);
-    return { changed: [...changed.values()], invalid: (networks ?? []).length - blocks.length };
+    return [...changed.values()];
   }
 
   #addBlock(block: Block, changed: Map<string, Prefix>): void {
@@ -98,6 +92,11 @@ export class NetworkIndex {
     for (const prefix of this.#regions[block.cidr.family].within(block.cidr)) {
       if (contains(block, prefix)) changed.set(formatPrefix(prefix), prefix);
     }
+  }
+
+  /** Whether some of the group's networks could not be read, and match nothing. */
+  isMisread(group: string): boolean {
+    return this.#misread.has(group);
   }
 
   /** Whether the prefix has a region now. */

@@ -10,7 +10,8 @@ import { type Change, type Feature, type Mark, type RenderContext, SetMap } from
 import { buildFlow, load, whereArgument, whereRegister } from "./flow-builder.ts";
 import { NetworkIndex } from "./network-index.ts";
 import { stages } from "./policy-stage.ts";
-import { renderClause, renderSubjects, renderVerdict } from "./rule-flows.ts";
+import { type PlacedRule, renderClause, renderSubjects, renderVerdict } from "./rule-flows.ts";
+import { slotOf } from "./rule-slot.ts";
 import { type ServiceMatch, servicesOf } from "./service-match.ts";
 
 const directions = ["egress", "ingress"] as const satisfies readonly Direction[];
@@ -60,19 +61,64 @@ export class PolicyFeature implements Feature {
     for (const identity of gone) this.#groups.delete(identity, id);
     for (const identity of come) this.#groups.add(identity, id);
     const changed = [...gone, ...come];
-    const regions = this.#networks.setGroup(id, after?.networks).changed;
-    for (const prefix of regions) this.#markRegion(prefix, mark);
+    const misread = this.#networks.isMisread(id);
+    for (const prefix of this.#networks.setGroup(id, after?.networks))
+      this.#markRegion(prefix, mark);
+    const known = (before === undefined) === (after === undefined);
+    if (!known || misread !== this.#networks.isMisread(id)) this.#markUsable(id, mark);
     for (const direction of directions) {
       for (const role of ["subject", "peer"] as const) {
         const users = this.#users.get(userKey(role, direction, id));
         if (users.size === 0) continue;
         for (const identity of changed) this.#markIdentity(role, direction, identity, mark);
-        // A rule that refers to a missing group may have to be blocked.
-        if ((before === undefined) !== (after === undefined)) {
-          for (const rule of users) this.#markRule(rule, mark);
+      }
+    }
+  }
+
+  /** A group came or went, or can or cannot be read any more: rules that must not be weakened by that are rendered. */
+  #markUsable(group: string, mark: Mark): void {
+    mark(`group ${group}`, (context) => {
+      if (this.#networks.isMisread(group)) {
+        const message = "a network is no CIDR and matches nothing";
+        context.report({ resource: { kind: "group", id: group }, message });
+      }
+      return [];
+    });
+    for (const direction of directions) {
+      for (const role of ["subject", "peer"] as const) {
+        for (const rule of this.#rules(this.#users.get(userKey(role, direction, group)))) {
+          if (rule.action !== "allow") this.#markSubjects(rule, mark);
         }
       }
     }
+  }
+
+  #markSubjects(rule: RuleResource, mark: Mark): void {
+    for (const group of rule.subjects) {
+      for (const identity of this.#facts.get("group", group)?.identities ?? []) {
+        this.#markIdentity("subject", rule.direction, identity, mark);
+      }
+    }
+    this.#markRule(rule.id, mark);
+  }
+
+  /** `undefined` for a rule without effect: Kubernetes NetworkPolicy knows no rule but allow. */
+  #place(rule: RuleResource, context: RenderContext): PlacedRule | undefined {
+    if (rule.tier === "networkpolicy" && rule.action !== "allow") return undefined;
+    const number = context.number("rule", rule.id);
+    const slot = slotOf(rule, number);
+    return typeof slot === "string"
+      ? { rule, number, slot: undefined, blocked: slot }
+      : { rule, number, slot, blocked: this.#whyWeakened(rule) };
+  }
+
+  /** Without one of its groups a rule that allows lets less through, but any other might let more. */
+  #whyWeakened(rule: RuleResource): string | undefined {
+    if (rule.action === "allow") return undefined;
+    const unusable = [...groupsIn(rule, "subject"), ...groupsIn(rule, "peer")].find(
+      (group) => !this.#facts.has("group", group) || this.#networks.isMisread(group),
+    );
+    return unusable === undefined ? undefined : `group ${unusable} is missing or cannot be read`;
   }
 
   #setRule(rule: RuleResource, present: boolean, mark: Mark): void {
@@ -115,30 +161,30 @@ export class PolicyFeature implements Feature {
 
   #markNetwork(direction: Direction, prefix: Prefix, mark: Mark): void {
     mark(`network ${direction} ${formatPrefix(prefix)}`, (context) => {
-      const rules = this.#rulesOf("peer", direction, this.#networks.groupsOf(prefix));
+      const rules = this.#placed("peer", direction, this.#networks.groupsOf(prefix), context);
       if (rules.length === 0) return [];
       const region = context.number("region", formatPrefix(prefix));
-      return renderClause(
-        "peer",
-        [whereRegister(stages[direction].peerRegion, region)],
-        rules,
-        context,
-      );
+      return renderClause("peer", [whereRegister(stages[direction].peerRegion, region)], rules);
     });
   }
 
   #markService(direction: Direction, service: ServiceMatch, mark: Mark): void {
     mark(`service ${direction} ${service.key}`, (context) => {
-      const rules = this.#rules(this.#serviceUsers.get(`${direction} ${service.key}`));
-      const match = [whereRegister("service", service.value, service.mask)];
-      return renderClause("service", match, rules, context);
+      const rules = this.#rules(this.#serviceUsers.get(`${direction} ${service.key}`))
+        .map((rule) => this.#place(rule, context))
+        .filter((placed) => placed !== undefined);
+      return renderClause(
+        "service",
+        [whereRegister("service", service.value, service.mask)],
+        rules,
+      );
     });
   }
 
   #markRule(id: string, mark: Mark): void {
     mark(`rule ${id}`, (context) => {
       const rule = this.#facts.get("rule", id);
-      return rule === undefined ? [] : renderVerdict(rule, context);
+      return rule === undefined ? [] : this.#renderRule(rule, context);
     });
   }
 
@@ -148,27 +194,49 @@ export class PolicyFeature implements Feature {
     );
   }
 
-  #rulesOf(role: Role, direction: Direction, groups: Iterable<string>): readonly RuleResource[] {
+  /** The rules in which one of the groups has the role. */
+  #placed(
+    role: Role,
+    direction: Direction,
+    groups: Iterable<string>,
+    context: RenderContext,
+  ): readonly PlacedRule[] {
     const ids = new Set<string>();
     for (const group of groups) {
       for (const id of this.#users.get(userKey(role, direction, group))) ids.add(id);
     }
-    return this.#rules(ids);
+    return this.#rules(ids)
+      .map((rule) => this.#place(rule, context))
+      .filter((placed) => placed !== undefined);
+  }
+
+  #renderRule(rule: RuleResource, context: RenderContext): readonly Flow[] {
+    const resource = { kind: "rule", id: rule.id } as const;
+    const placed = this.#place(rule, context);
+    if (placed === undefined) {
+      context.report({ resource, message: `${rule.action} has no effect in tier networkpolicy` });
+      return [];
+    }
+    if (placed.blocked !== undefined) {
+      const message = `${placed.blocked}; the traffic of its subjects is dropped`;
+      context.report({ resource, message });
+    }
+    return renderVerdict(placed);
   }
 
   #renderSubject(direction: Direction, identity: string, context: RenderContext): readonly Flow[] {
     if (!this.#facts.has("posture", identity)) return [];
-    const rules = this.#rulesOf("subject", direction, this.#groups.get(identity));
+    const rules = this.#placed("subject", direction, this.#groups.get(identity), context);
     if (rules.length === 0) return [];
     const match = [whereRegister(stages[direction].subject, context.number("identity", identity))];
-    return renderSubjects(match, rules, context);
+    return renderSubjects(match, rules);
   }
 
   #renderPeer(direction: Direction, identity: string, context: RenderContext): readonly Flow[] {
-    const rules = this.#rulesOf("peer", direction, this.#groups.get(identity));
+    const rules = this.#placed("peer", direction, this.#groups.get(identity), context);
     if (rules.length === 0) return [];
     const match = [whereRegister(stages[direction].peer, context.number("identity", identity))];
-    return renderClause("peer", match, rules, context);
+    return renderClause("peer", match, rules);
   }
 
   #renderRegion(prefix: Prefix, context: RenderContext): readonly Flow[] {

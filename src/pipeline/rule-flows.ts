@@ -1,28 +1,26 @@
 import type { Action, Flow } from "../openflow/flow.ts";
 import type { RuleResource } from "../southbound/resources.ts";
 import { encodeCookie } from "./cookie.ts";
-import type { RenderContext } from "./feature.ts";
 import { type FlowDraft, type KnownMatch, buildFlow, load, whereField } from "./flow-builder.ts";
-import { stages } from "./policy-stage.ts";
-import { blockedPriority, clausesOf, slotOf } from "./rule-slot.ts";
-import type { TableName } from "./tables.ts";
+import { type TierStage, stages } from "./policy-stage.ts";
+import { type Clause, type RuleSlot, blockedPriority, clausesOf } from "./rule-slot.ts";
 
-type Clause = "subject" | "peer" | "service";
-
-/** Kubernetes NetworkPolicy knows no rule but allow: anything else in that tier has no effect. */
-function hasEffect(rule: RuleResource): boolean {
-  return rule.tier !== "networkpolicy" || rule.action === "allow";
+/** A rule as it is enforced on this node. */
+export interface PlacedRule {
+  readonly rule: RuleResource;
+  readonly number: number;
+  /** `undefined` when it has no place in its tier's order. */
+  readonly slot: RuleSlot | undefined;
+  /** Why the rule cannot be enforced as it is, in words; its subjects' traffic is then dropped. */
+  readonly blocked: string | undefined;
 }
 
-function tierStage(rule: RuleResource): { table: TableName; after: TableName } {
-  return stages[rule.direction].tiers[rule.tier];
+function tierStage({ direction, tier }: RuleResource): TierStage {
+  return stages[direction].tiers[tier];
 }
 
 /** What happens when the rule matches. */
-function verdictOf(
-  rule: RuleResource,
-  number: number,
-): Pick<FlowDraft, "cookie" | "actions" | "next"> {
+function verdictOf({ rule, number }: PlacedRule): Pick<FlowDraft, "cookie" | "actions" | "next"> {
   const { direction, action } = rule;
   const cookie = encodeCookie({ feature: "rule", direction, verdict: action, number });
   switch (action) {
@@ -41,16 +39,13 @@ function verdictOf(
 export function renderClause(
   clause: Clause,
   match: readonly KnownMatch[],
-  rules: readonly RuleResource[],
-  context: RenderContext,
+  rules: readonly PlacedRule[],
 ): readonly Flow[] {
-  const flows = new Map<string, { table: TableName; priority: number; actions: Action[] }>();
-  for (const rule of rules) {
+  const flows = new Map<string, Pick<FlowDraft, "table" | "priority"> & { actions: Action[] }>();
+  // The order must depend on the rules alone, not on when they came.
+  for (const { rule, number, slot } of rules.toSorted((a, b) => a.number - b.number)) {
     const clauses = clausesOf(rule);
-    if (clauses.length < 2 || !clauses.includes(clause) || !hasEffect(rule)) continue;
-    const id = context.number("rule", rule.id);
-    const slot = slotOf(rule, id);
-    if (typeof slot === "string") continue;
+    if (slot === undefined || clauses.length < 2 || !clauses.includes(clause)) continue;
     const { table } = tierStage(rule);
     const { priority } = slot;
     const key = `${table} ${priority}`;
@@ -58,83 +53,64 @@ export function renderClause(
     flows.set(key, flow);
     flow.actions.push({
       kind: "conjunction",
-      id,
+      id: number,
       clause: clauses.indexOf(clause) + 1,
       clauses: clauses.length,
     });
   }
-  return Array.from(flows.values(), (flow) =>
-    buildFlow({
-      ...flow,
-      cookie: encodeCookie({ feature: "clause", number: 0 }),
-      match,
-      actions: flow.actions.toSorted(byId),
-    }),
-  );
+  const cookie = encodeCookie({ feature: "clause", number: 0 });
+  return Array.from(flows.values(), (flow) => buildFlow({ ...flow, cookie, match }));
 }
 
-/** The order must depend on the rules alone, not on when they came. */
-function byId(a: Action, b: Action): number {
-  return a.kind === "conjunction" && b.kind === "conjunction" ? a.id - b.id : 0;
-}
-
-/** Which of the rules that decide at the same place is named; the one that lets the least through. */
+/** Which of the rules that decide at the same place is named: one that lets the least through. */
 const strictness = { deny: 0, pass: 1, allow: 2 } as const;
 
-function byStrictness(a: RuleResource, b: RuleResource): number {
-  if (a.action !== b.action) return strictness[a.action] - strictness[b.action];
-  return a.id < b.id ? -1 : 1;
+function compareStrictness(a: PlacedRule, b: PlacedRule): number {
+  return strictness[a.rule.action] - strictness[b.rule.action] || a.number - b.number;
 }
 
-/** Flows of a subject: its clause in conjunctions, and the verdicts of rules that ask for nothing but the subject. */
+/** A rule that decides by its subject alone, or drops all of its subject's traffic. */
+function renderDirect(placed: PlacedRule, match: readonly KnownMatch[]): Flow[] {
+  const { rule, number, slot, blocked } = placed;
+  const { table } = tierStage(rule);
+  const flows: Flow[] = [];
+  if (blocked !== undefined) {
+    const { direction } = rule;
+    const cookie = encodeCookie({ feature: "rule", direction, verdict: "deny", number });
+    flows.push(buildFlow({ table, priority: blockedPriority, cookie, match }));
+  }
+  if (slot !== undefined && clausesOf(rule).length === 1) {
+    const priority = slot.directPriority;
+    flows.push(buildFlow({ table, priority, match, ...verdictOf(placed) }));
+  }
+  return flows;
+}
+
+/** Flows of a subject: its clause in conjunctions, and the verdicts that ask for nothing but the subject. */
 export function renderSubjects(
   match: readonly KnownMatch[],
-  rules: readonly RuleResource[],
-  context: RenderContext,
+  rules: readonly PlacedRule[],
 ): readonly Flow[] {
   const direct = new Map<string, Flow>();
-  for (const rule of rules.toSorted(byStrictness)) {
-    if (!hasEffect(rule)) continue;
-    const number = context.number("rule", rule.id);
-    const slot = slotOf(rule, number);
-    const { table } = tierStage(rule);
-    const verdict = verdictOf(rule, number);
-    let flow: Flow;
-    if (typeof slot === "string") {
-      const { direction } = rule;
-      const cookie = encodeCookie({ feature: "rule", direction, verdict: "deny", number });
-      flow = buildFlow({ table, priority: blockedPriority, cookie, match });
-    } else if (clausesOf(rule).length === 1) {
-      flow = buildFlow({ table, priority: slot.directPriority, match, ...verdict });
-    } else {
-      continue;
+  for (const placed of rules.toSorted(compareStrictness)) {
+    for (const flow of renderDirect(placed, match)) {
+      const key = `${flow.table} ${flow.priority}`;
+      if (!direct.has(key)) direct.set(key, flow);
     }
-    const key = `${flow.table} ${flow.priority}`;
-    if (!direct.has(key)) direct.set(key, flow);
   }
-  return [...renderClause("subject", match, rules, context), ...direct.values()];
+  return [...renderClause("subject", match, rules), ...direct.values()];
 }
 
 /** What a rule's conjunction does once all of its clauses match. */
-export function renderVerdict(rule: RuleResource, context: RenderContext): readonly Flow[] {
-  const resource = { kind: "rule", id: rule.id } as const;
-  if (!hasEffect(rule)) {
-    context.report({ resource, message: `${rule.action} has no effect in tier networkpolicy` });
-    return [];
-  }
-  const number = context.number("rule", rule.id);
-  const slot = slotOf(rule, number);
-  if (typeof slot === "string") {
-    context.report({ resource, message: `${slot}; the traffic of its subjects is dropped` });
-    return [];
-  }
-  if (clausesOf(rule).length < 2) return [];
+export function renderVerdict(placed: PlacedRule): readonly Flow[] {
+  const { rule, number, slot } = placed;
+  if (slot === undefined || clausesOf(rule).length < 2) return [];
   return [
     buildFlow({
       table: tierStage(rule).table,
       priority: slot.priority,
       match: [whereField("conj_id", number)],
-      ...verdictOf(rule, number),
+      ...verdictOf(placed),
     }),
   ];
 }

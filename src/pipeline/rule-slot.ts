@@ -53,8 +53,10 @@ export function slotOf(rule: RuleResource, number: number): RuleSlot | string {
   return { priority, directPriority: priority + 1 };
 }
 
+export type Clause = "subject" | "peer" | "service";
+
 /** Which clauses a rule has, in the order of their numbers from 1. */
-export function clausesOf(rule: RuleResource): readonly ("subject" | "peer" | "service")[] {
+export function clausesOf(rule: RuleResource): readonly Clause[] {
   return [
     "subject",
     ...(rule.peers === "any" ? [] : (["peer"] as const)),
