@@ -4,6 +4,7 @@ import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ConnectionError } from "../runtime/errors.ts";
+import { aborted } from "../runtime/lifecycle.ts";
 import { LabError } from "./errors.ts";
 import { request, requestStatus } from "./lab-client.ts";
 import { type CleanupReport, cleanup } from "./network/cleanup.ts";
@@ -49,17 +50,14 @@ export async function startLab(paths: LabPaths, options: StartOptions): Promise<
   mkdirSync(paths.directory, { recursive: true, mode: 0o700 });
   const daemon = spawnDaemon(paths, nodes);
   try {
-    while (daemon.exitCode === null && daemon.signalCode === null && !signal.aborted) {
-      const status = await waitUntilUp(paths, onProgress);
-      if (status !== undefined) {
-        daemon.unref();
-        return status;
-      }
-      await sleep(20);
-    }
-    throw new LabError(
-      signal.aborted ? "interrupted" : `the lab did not start:\n${logTail(paths)}`,
-    );
+    const status = await Promise.race([
+      untilUp(paths, daemon, onProgress),
+      aborted(signal).then(() => {
+        throw new LabError("interrupted");
+      }),
+    ]);
+    daemon.unref();
+    return status;
   } catch (error) {
     await stopDaemon(daemon);
     await cleanup(paths.name, paths.root);
@@ -99,6 +97,20 @@ function spawnDaemon(paths: LabPaths, nodes: number): ReturnType<typeof spawn> {
   const daemon = spawn(process.execPath, args, { detached: true, stdio: ["ignore", log, log] });
   closeSync(log);
   return daemon;
+}
+
+/** @throws {LabError} when the daemon ends instead */
+async function untilUp(
+  paths: LabPaths,
+  daemon: ReturnType<typeof spawn>,
+  onProgress: (text: string) => void,
+): Promise<LabStatus> {
+  while (daemon.exitCode === null && daemon.signalCode === null) {
+    const status = await waitUntilUp(paths, onProgress);
+    if (status !== undefined) return status;
+    await sleep(20);
+  }
+  throw new LabError(`the lab did not start:\n${logTail(paths)}`);
 }
 
 async function waitUntilUp(

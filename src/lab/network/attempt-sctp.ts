@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { parseAddress } from "../../net/address.ts";
 import { type Attempt, type AttemptResult, type ProbeTarget, failure } from "./attempt.ts";
-import { RawSctpSocket, type ReadWatcher } from "./native.ts";
+import { RawSctpSocket, readWatcher } from "./native.ts";
 import { decodeSctp, encodeSctp } from "./sctp-packet.ts";
 
 /**
@@ -9,7 +9,7 @@ import { decodeSctp, encodeSctp } from "./sctp-packet.ts";
  * pass both ways. The kernel's own SCTP is not used: many kernels are built without.
  * @throws {LabError} when not even an attempt can be made.
  */
-export function attemptSctp({ netns, to, port }: ProbeTarget, watcher: ReadWatcher): Attempt {
+export function attemptSctp({ netns, to, port }: ProbeTarget): Attempt {
   const { promise, resolve } = Promise.withResolvers<AttemptResult>();
   const address = parseAddress(to);
   const socket = new RawSctpSocket(netns, address.family);
@@ -19,7 +19,7 @@ export function attemptSctp({ netns, to, port }: ProbeTarget, watcher: ReadWatch
   const close = (): void => {
     if (!open) return;
     open = false;
-    watcher.unwatch(socket.fd);
+    readWatcher.unwatch(socket.fd);
     socket.close();
   };
   const receive = (): void => {
@@ -35,7 +35,7 @@ export function attemptSctp({ netns, to, port }: ProbeTarget, watcher: ReadWatch
       resolve(failure(error));
     }
   };
-  watcher.watch(socket.fd, receive);
+  readWatcher.watch(socket.fd, receive);
   try {
     socket.connect(address);
     socket.send(encodeSctp({ kind: "init", sourcePort, destinationPort: port, initiateTag }));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { LabError } from "../errors.ts";
 import { labPaths } from "../paths.ts";
 import { cleanup, netnsOf } from "./cleanup.ts";
-import { netnsPath, run, runIp, runScript } from "./command.ts";
+import { netnsPath, repeatNeighbourSearch, run, runIp, runScript } from "./command.ts";
 import { LabNode, createDatabase } from "./lab-node.ts";
 import {
   type ExternalHostSpec,
@@ -59,6 +59,12 @@ function checksumsInSoftware(device: string): string {
   return `ethtool -K ${device} tx off >/dev/null`;
 }
 
+/** Like Promise.all, but waits for the others when one fails: nothing may still be building when all is taken back. */
+async function allDone(promises: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(promises);
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
 async function connectHosts(plan: NetworkPlan): Promise<void> {
   const hosts = [...plan.nodes, ...plan.externalHosts];
   await runIp([plan.fabric, ...hosts.map(({ netns }) => netns)].map((name) => `netns add ${name}`));
@@ -77,8 +83,9 @@ async function configureFabric(plan: NetworkPlan): Promise<void> {
     // Frames between nodes are bridged, and no packet filter has a say in it.
     "for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e $f ] || echo 0 >$f; done",
     `ip link add ${bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
+    repeatNeighbourSearch(bridge),
     `ip link set ${bridge} up`,
-    ...underlayRouters.map((address) => `ip address add ${address} dev ${bridge} nodad`),
+    ...underlayRouters.map((address) => `ip address add ${address} dev ${bridge}`),
     ...plan.nodes.flatMap(({ port }) => [
       checksumsInSoftware(port),
       `ip link set ${port} master ${bridge} up`,
@@ -86,9 +93,7 @@ async function configureFabric(plan: NetworkPlan): Promise<void> {
     ...plan.externalHosts.flatMap(({ port, placements }) => [
       checksumsInSoftware(port),
       `ip link set ${port} up`,
-      ...placements.map(
-        ({ router, length }) => `ip address add ${router}/${length} dev ${port} nodad`,
-      ),
+      ...placements.map(({ router, length }) => `ip address add ${router}/${length} dev ${port}`),
     ]),
   ]);
 }
@@ -107,7 +112,7 @@ async function configureExternalHost({ netns, placements }: HostPlan): Promise<v
     checksumsInSoftware(uplinkName),
     `ip link set ${uplinkName} up`,
     ...placements.flatMap(({ address, length, router }) => [
-      `ip address add ${address}/${length} dev ${uplinkName} nodad`,
+      `ip address add ${address}/${length} dev ${uplinkName}`,
       `ip route add default via ${router} dev ${uplinkName}`,
     ]),
   ]);
@@ -213,8 +218,8 @@ export class LabNetwork {
   async #build(): Promise<void> {
     mkdirSync(this.directory, { recursive: true });
     const database = join(this.directory, "empty.db");
-    await Promise.all([createDatabase(database), connectHosts(this.#plan)]);
-    await Promise.all([
+    await allDone([createDatabase(database), connectHosts(this.#plan)]);
+    await allDone([
       configureFabric(this.#plan),
       ...this.#plan.externalHosts.map(configureExternalHost),
       ...this.#plan.nodes.map(async (plan, index) => {

@@ -7,7 +7,8 @@ import { mapOf } from "../../ovsdb/value.ts";
 import { OvsdbClient } from "../../switch/ovsdb-client.ts";
 import { LabError } from "../errors.ts";
 import { Supervisor } from "../supervisor.ts";
-import { netnsPath, run, runIp } from "./command.ts";
+import { attemptTcp } from "./attempt-tcp.ts";
+import { netnsPath, repeatNeighbourSearch, run, runScript } from "./command.ts";
 import { type HostPlan, uplinkName } from "./plan.ts";
 
 const schema = "/usr/share/openvswitch/vswitch.ovsschema";
@@ -166,15 +167,29 @@ export class LabNode {
   /** The bridge's interface lives and dies with the switch's process, and its addresses with it. */
   async #configureUnderlay(pid: number): Promise<void> {
     await until(`${underlayBridge} of ${this.name}`, () => hasBridge(pid));
-    await runIp(
-      [
-        `link set ${underlayBridge} up`,
-        ...this.#plan.placements.flatMap(({ address, length, router }) => [
-          `address replace ${address}/${length} dev ${underlayBridge} nodad`,
-          `route replace default via ${router} dev ${underlayBridge}`,
-        ]),
-      ],
-      this.#plan.netns,
-    );
+    const { netns, placements } = this.#plan;
+    await runScript(netns, [
+      repeatNeighbourSearch(underlayBridge),
+      `ip link set ${underlayBridge} up`,
+      ...placements.flatMap(({ address, length, router }) => [
+        `ip address replace ${address}/${length} dev ${underlayBridge}`,
+        `ip route replace default via ${router} dev ${underlayBridge}`,
+      ]),
+    ]);
+    await Promise.all(placements.map(({ router }) => this.#reach(router)));
+  }
+
+  /** Waits until packets pass: the switch forwards a moment after it has made its interfaces. */
+  async #reach(router: string): Promise<void> {
+    const attempt = attemptTcp({ netns: this.netns, to: router, port: 1 });
+    const late = sleep(startTimeoutMs, undefined, { ref: false });
+    try {
+      // Nothing listens there: the answer is a refusal.
+      if ((await Promise.race([attempt.result, late])) === undefined) {
+        throw new LabError(`${this.name} does not reach its router ${router}`);
+      }
+    } finally {
+      attempt.close();
+    }
   }
 }

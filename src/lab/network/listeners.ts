@@ -2,7 +2,7 @@
 // pods, through sockets made in their network namespaces.
 import { type Socket as UdpSocket, createSocket } from "node:dgram";
 import { type Server, createServer } from "node:net";
-import { RawSctpSocket, type ReadWatcher, SystemCallError, bindPort } from "./native.ts";
+import { RawSctpSocket, readWatcher, SystemCallError, bindPort } from "./native.ts";
 import { decodeSctp, encodeSctp } from "./sctp-packet.ts";
 
 export type ListenerProtocol = "tcp" | "udp" | "sctp";
@@ -51,21 +51,19 @@ function listenUdp(netns: string, port: number, identity: string): UdpSocket {
  */
 class SctpResponder {
   readonly #sockets: readonly RawSctpSocket[];
-  readonly #watcher: ReadWatcher;
   readonly #ports: ReadonlySet<number>;
   readonly #identity: string;
 
-  constructor(spec: ListenerSpec, ports: ReadonlySet<number>, watcher: ReadWatcher) {
+  constructor(spec: ListenerSpec, ports: ReadonlySet<number>) {
     this.#ports = ports;
     this.#identity = spec.identity;
-    this.#watcher = watcher;
     this.#sockets = [new RawSctpSocket(spec.netns, 4), new RawSctpSocket(spec.netns, 6)];
-    for (const socket of this.#sockets) watcher.watch(socket.fd, () => this.#answer(socket));
+    for (const socket of this.#sockets) readWatcher.watch(socket.fd, () => this.#answer(socket));
   }
 
   close(): void {
     for (const socket of this.#sockets) {
-      this.#watcher.unwatch(socket.fd);
+      readWatcher.unwatch(socket.fd);
       socket.close();
     }
   }
@@ -98,12 +96,7 @@ class SctpResponder {
 
 /** All listeners of a lab, by network namespace. */
 export class Listeners {
-  readonly #watcher: ReadWatcher;
   readonly #open = new Map<string, readonly Closable[]>();
-
-  constructor(watcher: ReadWatcher) {
-    this.#watcher = watcher;
-  }
 
   /**
    * Opens the ports; what was open in that namespace is closed first.
@@ -120,7 +113,7 @@ export class Listeners {
         else if (protocol === "udp") opened.push(listenUdp(netns, port, identity));
       }
       const sctp = ports.filter(({ protocol }) => protocol === "sctp").map(({ port }) => port);
-      if (sctp.length > 0) opened.push(new SctpResponder(spec, new Set(sctp), this.#watcher));
+      if (sctp.length > 0) opened.push(new SctpResponder(spec, new Set(sctp)));
     } catch (error) {
       this.close(netns);
       throw error;

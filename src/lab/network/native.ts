@@ -213,53 +213,60 @@ export class RawSctpSocket {
 const eventSize = process.arch === "x64" ? 12 : 16;
 const eventDataAt = eventSize - 8;
 
+function control(epoll: number, operation: number, fd: number): void {
+  const event = Buffer.alloc(eventSize);
+  event.writeUInt32LE(EPOLLIN, 0);
+  event.writeInt32LE(fd, eventDataAt);
+  check("epoll_ctl", Number(epollControl(epoll, operation, fd, event)));
+}
+
+function openEpoll(): { readonly epoll: number; readonly wake: number } {
+  const epoll = check("epoll_create1", Number(epollCreate(SOCK_CLOEXEC)));
+  const wake = check("eventfd", Number(eventfd(0, SOCK_CLOEXEC | SOCK_NONBLOCK)));
+  control(epoll, EPOLL_CTL_ADD, wake);
+  return { epoll, wake };
+}
+
 /**
  * Tells when descriptors that Node cannot watch have something to read. While any is watched, one thread of Node's pool
  * sleeps in epoll_wait, and the process stays alive.
  */
-export class ReadWatcher {
-  readonly #epoll = check("epoll_create1", Number(epollCreate(SOCK_CLOEXEC)));
-  /** Written to when the last watched descriptor goes, to wake the thread. */
-  readonly #wake = check("eventfd", Number(eventfd(0, SOCK_CLOEXEC | SOCK_NONBLOCK)));
+class ReadWatcher {
+  /** Made at the first need: the epoll descriptor, and one to write to when the thread shall wake up. */
+  #descriptors: { readonly epoll: number; readonly wake: number } | undefined;
   readonly #watched = new Map<number, () => void>();
   #waiting = false;
 
-  constructor() {
-    this.#control(EPOLL_CTL_ADD, this.#wake);
-  }
-
   /** Calls `onReadable` whenever there is something to read, until `unwatch`. */
   watch(fd: number, onReadable: () => void): void {
+    const { epoll } = (this.#descriptors ??= openEpoll());
     this.#watched.set(fd, onReadable);
-    this.#control(EPOLL_CTL_ADD, fd);
-    if (!this.#waiting) this.#wait();
+    control(epoll, EPOLL_CTL_ADD, fd);
+    if (!this.#waiting) this.#wait(epoll);
   }
 
   /** To be called before the descriptor is closed. */
   unwatch(fd: number): void {
-    if (!this.#watched.delete(fd)) return;
-    this.#control(EPOLL_CTL_DEL, fd);
-    if (this.#watched.size === 0) writeSync(this.#wake, new BigUint64Array([1n]));
+    if (this.#descriptors === undefined || !this.#watched.delete(fd)) return;
+    const { epoll, wake } = this.#descriptors;
+    control(epoll, EPOLL_CTL_DEL, fd);
+    if (this.#watched.size === 0) writeSync(wake, new BigUint64Array([1n]));
   }
 
-  #control(operation: number, fd: number): void {
-    const event = Buffer.alloc(eventSize);
-    event.writeUInt32LE(EPOLLIN, 0);
-    event.writeInt32LE(fd, eventDataAt);
-    check("epoll_ctl", Number(epollControl(this.#epoll, operation, fd, event)));
-  }
-
-  #wait(): void {
+  #wait(epoll: number): void {
     this.#waiting = true;
     const events = Buffer.alloc(eventSize * 64);
-    epollWait.async(this.#epoll, events, 64, -1, (error: unknown, length: unknown) => {
+    epollWait.async(epoll, events, 64, -1, (error: unknown, length: unknown) => {
       this.#waiting = false;
       if (error !== null) throw error;
       for (let index = 0; index < Number(length); index++) {
         const fd = events.readInt32LE(index * eventSize + eventDataAt);
         this.#watched.get(fd)?.();
       }
-      if (this.#watched.size > 0) this.#wait();
+      if (this.#watched.size > 0) this.#wait(epoll);
     });
   }
 }
+
+/** The one of this process. */
+export const readWatcher = new ReadWatcher();

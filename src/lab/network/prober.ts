@@ -3,7 +3,6 @@ import { attemptSctp } from "./attempt-sctp.ts";
 import { attemptTcp } from "./attempt-tcp.ts";
 import { attemptUdp } from "./attempt-udp.ts";
 import { type Attempt, type AttemptResult, type ProbeTarget, failure } from "./attempt.ts";
-import type { ReadWatcher } from "./native.ts";
 
 export interface ProbeRequest extends ProbeTarget {
   readonly protocol: "tcp" | "udp" | "sctp";
@@ -36,23 +35,23 @@ const attemptsPerProbe = 3;
  */
 const refusals = new Set(["ECONNREFUSED", "ECONNRESET", "ENOPROTOOPT", "EPROTO"]);
 
-function startAttempt(request: ProbeRequest, watcher: ReadWatcher): Attempt {
+function startAttempt(request: ProbeRequest): Attempt {
   switch (request.protocol) {
     case "tcp":
       return attemptTcp(request);
     case "udp":
       return attemptUdp(request);
     case "sctp":
-      return attemptSctp(request, watcher);
+      return attemptSctp(request);
   }
 }
 
-async function probe(request: ProbeRequest, watcher: ReadWatcher): Promise<AttemptResult> {
+async function probe(request: ProbeRequest): Promise<AttemptResult> {
   const { promise, resolve } = Promise.withResolvers<AttemptResult>();
   const attempts: Attempt[] = [];
   const start = (): void => {
     try {
-      const attempt = startAttempt(request, watcher);
+      const attempt = startAttempt(request);
       attempts.push(attempt);
       void attempt.result.then(resolve);
     } catch (error) {
@@ -85,12 +84,10 @@ function outcomeOf(result: AttemptResult, milliseconds: number): ProbeOutcome {
 
 /** Probes at most `parallel` at a time; more wait for their turn, and their time counts from then. */
 export class Prober {
-  readonly #watcher: ReadWatcher;
   readonly #waiting: (() => void)[] = [];
   #free: number;
 
-  constructor(watcher: ReadWatcher, parallel = 256) {
-    this.#watcher = watcher;
+  constructor(parallel = 256) {
     this.#free = parallel;
   }
 
@@ -99,7 +96,7 @@ export class Prober {
     await this.#enter();
     const startedAt = performance.now();
     try {
-      const result = await probe(request, this.#watcher);
+      const result = await probe(request);
       return outcomeOf(result, Math.round((performance.now() - startedAt) * 10) / 10);
     } finally {
       this.#leave();
