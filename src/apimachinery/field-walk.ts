@@ -264,7 +264,9 @@ function removeFrom(
   if (Array.isArray(value) && listTypeOf(schema) !== "atomic") {
     const rest = value.flatMap((item: unknown, index) => {
       const inner = [...path, elementOf(item, index, schema)];
-      return removal.fields.has(inner) ? [] : (removeFrom(item, removal, schema?.items, inner) ?? []);
+      if (removal.fields.has(inner)) return [];
+      const part = removeFrom(item, removal, schema?.items, inner);
+      return part === undefined ? [] : [part];
     });
     return isEmpty(rest) && !removal.kept.has(path) ? undefined : rest;
   }

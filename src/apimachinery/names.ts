@@ -35,7 +35,8 @@ function tooLong(text: string, maximum: number): string[] {
 }
 
 function mismatch(what: string, expression: string, examples: readonly string[]): string {
-  const shown = examples.map((example) => `'${example}'`).join(", or ");
+  // Two spaces before `or`, for so upstream has it and tools compare the text.
+  const shown = examples.map((example) => `'${example}'`).join(",  or ");
   return `${what} (e.g. ${shown}, regex used for validation is '${expression}')`;
 }
 

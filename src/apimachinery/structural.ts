@@ -92,8 +92,8 @@ class StructureReader {
         continue;
       }
       const field = child(path, name);
-      const read =
-        item === null ? this.#zeroInMap(schema, member, name) : this.read(member, item, field);
+      const absent = item === null || item === undefined;
+      const read = absent ? this.#zeroInMap(schema, member, name) : this.read(member, item, field);
       if (read !== undefined) setMember(result, name, read);
     }
     return result;

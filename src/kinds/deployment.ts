@@ -44,7 +44,7 @@ function validateAmount(amount: number | string, path: string): FieldError[] {
     return amount >= 0 ? [] : [invalid(path, amount, "must be greater than or equal to 0")];
   }
   const form = "a valid percent string must be a numeric string followed by an ending '%'";
-  const example = "(e.g. '1%', or '93%', regex used for validation is '[0-9]+%')";
+  const example = "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
   return invalidEach(path, amount, /^[0-9]+%$/.test(amount) ? [] : [`${form} ${example}`]);
 }
 
