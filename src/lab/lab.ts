@@ -11,7 +11,6 @@ import { LabError } from "./errors.ts";
 import { LabNetwork } from "./network/lab-network.ts";
 import type { LabNode } from "./network/lab-node.ts";
 import { Listeners } from "./network/listeners.ts";
-import { ReadWatcher } from "./network/native.ts";
 import { Prober } from "./network/prober.ts";
 import { Installation } from "./installation.ts";
 import { parsePort } from "./matrix.ts";
@@ -38,9 +37,8 @@ export class Lab implements AsyncDisposable {
   readonly #installation: Installation;
   readonly #client: ApiClient;
   readonly #cluster: Cluster;
-  readonly #listeners: Listeners;
-  readonly #prober: Prober;
-  readonly #watcher: ReadWatcher;
+  readonly #listeners = new Listeners();
+  readonly #prober = new Prober();
   /** Rejects when following the API has failed for good. */
   readonly failed: Promise<void>;
 
@@ -48,9 +46,6 @@ export class Lab implements AsyncDisposable {
     this.#paths = paths;
     this.#network = network;
     this.#installation = installation;
-    this.#watcher = new ReadWatcher();
-    this.#listeners = new Listeners(this.#watcher);
-    this.#prober = new Prober(this.#watcher);
     this.#client = installation.client("isobar-lab");
     this.#cluster = new Cluster({
       client: this.#client,
