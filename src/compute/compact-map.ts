@@ -1,13 +1,9 @@
-/** Up to this many entries are kept in a list, which is several times smaller than a hash table and no slower. */
-const few = 8;
+import { appended, few, none, without } from "./compact-set.ts";
 
-/**
- * A map for the many places that mostly hold one or two entries. Order of iteration is of no meaning, and entries must
- * not be added or deleted meanwhile.
- */
+/** As CompactSet, with a value for each key. */
 export class CompactMap<Key, Value> {
-  #keys: Key[] = [];
-  #values: Value[] = [];
+  #keys: readonly Key[] = none;
+  #values: readonly Value[] = none;
   #many: Map<Key, Value> | undefined;
 
   get size(): number {
@@ -29,15 +25,15 @@ export class CompactMap<Key, Value> {
     }
     const index = this.#keys.indexOf(key);
     if (index >= 0) {
-      this.#values[index] = value;
+      this.#values = this.#values.with(index, value);
     } else if (this.#keys.length < few) {
-      this.#keys.push(key);
-      this.#values.push(value);
+      this.#keys = appended(this.#keys, key);
+      this.#values = appended(this.#values, value);
     } else {
       this.#many = new Map(this.#keys.map((each, at) => [each, this.#values[at] as Value]));
       this.#many.set(key, value);
-      this.#keys = [];
-      this.#values = [];
+      this.#keys = none;
+      this.#values = none;
     }
   }
 
@@ -47,9 +43,8 @@ export class CompactMap<Key, Value> {
       return;
     }
     const index = this.#keys.indexOf(key);
-    if (index < 0) return;
-    this.#keys.splice(index, 1);
-    this.#values.splice(index, 1);
+    this.#keys = without(this.#keys, index);
+    this.#values = without(this.#values, index);
   }
 
   keys(): Iterable<Key> {
@@ -58,5 +53,10 @@ export class CompactMap<Key, Value> {
 
   values(): Iterable<Value> {
     return this.#many?.values() ?? this.#values;
+  }
+
+  *entries(): Generator<[Key, Value], void, undefined> {
+    if (this.#many !== undefined) yield* this.#many;
+    else for (const [index, key] of this.#keys.entries()) yield [key, this.#values[index] as Value];
   }
 }

@@ -1,6 +1,6 @@
 // A policy as the graph needs it: groups defined once, services read, everything that cannot be read left out.
 import type { Direction, EndpointSelector, Policy, Rule, Service } from "../model/policy.ts";
-import { selectorKeys } from "../model/selector.ts";
+import { requirementsOf } from "../model/selector.ts";
 import type { PortMatch } from "../southbound/resources.ts";
 import {
   type EndpointsDefinition,
@@ -10,8 +10,20 @@ import {
   defineNetworks,
   everyEndpoint,
 } from "./definition.ts";
-import { type Use, portAttribute } from "./relevance.ts";
 import { byCodeUnits } from "./words.ts";
+
+/** A policy looks at this label key, or at this named port (as `portAttribute` has it). */
+export interface Use {
+  readonly kind: "label" | "port";
+  readonly name: string;
+  /** The zone in which it looks; `undefined` for all zones. */
+  readonly zone: string | undefined;
+}
+
+/** Names a named port, e.g. `TCP/http`. */
+export function portAttribute(protocol: string, name: string): string {
+  return `${protocol}/${name}`;
+}
 
 export interface NamedService {
   readonly protocol: PortMatch["protocol"];
@@ -46,11 +58,10 @@ export interface CompiledPolicy {
   /** Empty outside `networkpolicy`: no other tier denies by default. */
   readonly isolates: readonly Direction[];
   readonly rules: readonly CompiledRule[];
-  /** Every group that the policy names, each once. */
-  readonly groups: readonly GroupDefinition[];
-  readonly splits: readonly SplitDefinition[];
-  readonly uses: readonly Use[];
 }
+
+const noNames: readonly NamedService[] = [];
+const anyPort: Pick<CompiledRule, "ports" | "named"> = { ports: "any", named: noNames };
 
 function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 0 && port <= 65535;
@@ -64,7 +75,7 @@ function portMatch(service: Service): PortMatch | undefined {
 }
 
 function compileServices(services: Rule["services"]): Pick<CompiledRule, "ports" | "named"> {
-  if (services === "any") return { ports: "any", named: [] };
+  if (services === "any") return anyPort;
   const ports = new Map<string, PortMatch>();
   const named = new Map<string, NamedService>();
   for (const service of services) {
@@ -103,53 +114,65 @@ function compileRules(policy: Policy, direction: Direction): readonly CompiledRu
     }));
 }
 
-/** The groups that a named port of the rule splits: whoever is the destination. */
+export function compilePolicy(policy: Policy): CompiledPolicy {
+  return {
+    policy,
+    subject: defineEndpoints(policy.subject),
+    isolates: policy.tier === "networkpolicy" ? policy.isolates : noDirections,
+    rules: [...compileRules(policy, "ingress"), ...compileRules(policy, "egress")],
+  };
+}
+
+const noDirections: readonly Direction[] = [];
+
+/** The groups that name whoever is the destination. */
 function destinations(rule: CompiledRule, subject: EndpointsDefinition) {
   if (rule.direction === "ingress") return [subject];
   return rule.peers === "any" ? [everyEndpoint] : rule.peers.endpoints;
+}
+
+/** Every group that the policy names, some more than once. */
+export function* groupsOf({
+  subject,
+  rules,
+}: CompiledPolicy): Generator<GroupDefinition, void, undefined> {
+  yield subject;
+  for (const { peers, named } of rules) {
+    if (peers === "any") {
+      if (named.length > 0) yield everyEndpoint;
+      continue;
+    }
+    yield* peers.endpoints;
+    if (peers.networks !== undefined) yield peers.networks;
+  }
+}
+
+/** Every split that the policy needs, some more than once. */
+export function* splitsOf({
+  subject,
+  rules,
+}: CompiledPolicy): Generator<SplitDefinition, void, undefined> {
+  for (const rule of rules) {
+    for (const { attribute } of rule.named) {
+      for (const group of destinations(rule, subject)) yield { group, attribute };
+    }
+  }
 }
 
 function zoneOf({ zones }: EndpointSelector): string | undefined {
   return zones.kind === "name" ? zones.name : undefined;
 }
 
-function labelUses({ selector }: EndpointsDefinition): readonly Use[] {
-  const zone = zoneOf(selector);
-  return selectorKeys(selector.endpoints).map((name) => ({ kind: "label", name, zone }));
-}
-
-export function compilePolicy(policy: Policy): CompiledPolicy {
-  const subject = defineEndpoints(policy.subject);
-  const rules = [...compileRules(policy, "ingress"), ...compileRules(policy, "egress")];
-  const groups = new Map<string, GroupDefinition>([[subject.id, subject]]);
-  const splits = new Map<string, SplitDefinition>();
-  for (const rule of rules) {
-    if (rule.peers !== "any") {
-      for (const group of rule.peers.endpoints) groups.set(group.id, group);
-      if (rule.peers.networks !== undefined)
-        groups.set(rule.peers.networks.id, rule.peers.networks);
-    }
-    for (const { attribute } of rule.named) {
-      for (const group of destinations(rule, subject)) {
-        groups.set(group.id, group);
-        splits.set(`${group.id} ${attribute}`, { group, attribute });
-      }
+/** What the policy looks at, some more than once. */
+export function* usesOf(compiled: CompiledPolicy): Generator<Use, void, undefined> {
+  for (const group of groupsOf(compiled)) {
+    if (group.kind !== "endpoints") continue;
+    const zone = zoneOf(group.selector);
+    for (const { key } of requirementsOf(group.selector.endpoints)) {
+      yield { kind: "label", name: key, zone };
     }
   }
-  const uses: Use[] = [];
-  for (const group of groups.values()) {
-    if (group.kind === "endpoints") uses.push(...labelUses(group));
+  for (const { group, attribute } of splitsOf(compiled)) {
+    yield { kind: "port", name: attribute, zone: zoneOf(group.selector) };
   }
-  for (const { group, attribute } of splits.values()) {
-    uses.push({ kind: "port", name: attribute, zone: zoneOf(group.selector) });
-  }
-  return {
-    policy,
-    subject,
-    isolates: policy.tier === "networkpolicy" ? policy.isolates : [],
-    rules,
-    groups: [...groups.values()],
-    splits: [...splits.values()],
-    uses,
-  };
 }

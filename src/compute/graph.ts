@@ -14,12 +14,12 @@
 import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
 import type { Policy } from "../model/policy.ts";
 import { EncodedDelta } from "../southbound/encoded.ts";
-import { type CompiledPolicy, compilePolicy } from "./compile.ts";
 import { Groups } from "./groups.ts";
 import { Identities } from "./identities.ts";
 import { Inputs } from "./inputs.ts";
+import { Policies } from "./policies.ts";
 import { Postures } from "./postures.ts";
-import { Relevance, type Use } from "./relevance.ts";
+import { Relevance } from "./relevance.ts";
 import { Rules } from "./rules.ts";
 import { SharedResources } from "./shared-resources.ts";
 import { Spans } from "./spans.ts";
@@ -56,13 +56,13 @@ export class ComputeDelta {
  */
 export class Compute {
   readonly #inputs = new Inputs();
-  readonly #compiled = new Map<string, CompiledPolicy>();
   readonly #domains = new SharedResources("domain");
   readonly #nodes = new SharedResources("node");
+  readonly #policies = new Policies(this.#inputs);
   readonly #relevance = new Relevance();
   readonly #identities = new Identities(this.#inputs, this.#relevance);
   readonly #groups = new Groups(this.#inputs);
-  readonly #rules = new Rules(this.#groups);
+  readonly #rules = new Rules(this.#policies, this.#groups);
   readonly #postures = new Postures(this.#groups);
   readonly #spans = new Spans(this.#identities, this.#postures);
 
@@ -89,16 +89,15 @@ export class Compute {
   /** Computes what the inputs set since the last flush change. Cost grows with these, not with what there is. */
   flush(): ComputeDelta {
     const underlay = this.#flushUnderlay();
-    const policies = this.#compile();
     const zones = [...this.#inputs.zones.takeChanges().keys()];
     const endpoints = this.#inputs.endpoints.takeChanges().keys();
 
-    const { came, went } = policies;
-    const relevance = this.#relevance.update(usesOf(came), usesOf(went));
+    const policies = this.#policies.update(this.#inputs.policies.takeChanges().keys());
+    const relevance = this.#relevance.update(policies);
     const identities = this.#identities.update(endpoints, zones, relevance);
-    const groups = this.#groups.update(came, went, zones, identities);
-    const rules = this.#rules.update(policies.changes, groups);
-    const postures = this.#postures.update(came, went, identities, groups);
+    const groups = this.#groups.update(policies, zones, identities);
+    const rules = this.#rules.update(policies, groups);
+    const postures = this.#postures.update(policies, identities, groups);
     const byNode = this.#spans.update({ rules, groups, identities, postures });
     return new ComputeDelta(underlay, this.#identities.takeDelta(), byNode);
   }
@@ -116,7 +115,7 @@ export class Compute {
   get size(): number {
     const indexes = [
       this.#inputs,
-      this.#compiled,
+      this.#policies,
       this.#domains,
       this.#nodes,
       this.#relevance,
@@ -143,28 +142,4 @@ export class Compute {
     }
     return EncodedDelta.join([this.#domains.takeDelta(), this.#nodes.takeDelta()]);
   }
-
-  #compile() {
-    const changes = new Map<string, CompiledPolicy | undefined>();
-    const came: CompiledPolicy[] = [];
-    const went: CompiledPolicy[] = [];
-    for (const id of this.#inputs.policies.takeChanges().keys()) {
-      const policy = this.#inputs.policies.get(id);
-      const before = this.#compiled.get(id);
-      if (before !== undefined) went.push(before);
-      const compiled = policy === undefined ? undefined : compilePolicy(policy);
-      changes.set(id, compiled);
-      if (compiled === undefined) {
-        this.#compiled.delete(id);
-      } else {
-        this.#compiled.set(id, compiled);
-        came.push(compiled);
-      }
-    }
-    return { changes, came, went };
-  }
-}
-
-function* usesOf(policies: readonly CompiledPolicy[]): Generator<Use, void, undefined> {
-  for (const { uses } of policies) yield* uses;
 }

@@ -1,11 +1,12 @@
 import type { LabelSelector } from "../model/policy.ts";
 import { matchesSelector } from "../model/selector.ts";
-import type { CompiledPolicy, SplitDefinition } from "./compile.ts";
+import { type SplitDefinition, groupsOf, splitsOf } from "./compile.ts";
 import type { GroupDefinition } from "./definition.ts";
 import type { IdentityChanges } from "./identities.ts";
 import type { Inputs } from "./inputs.ts";
 import { Group, type Identity } from "./membership.ts";
 import { Multimap } from "./multimap.ts";
+import type { PolicyChanges } from "./policies.ts";
 import { Scopes, type SelectorGroup, selectsEndpoints } from "./scopes.ts";
 import { anchorsOf, tokensOf } from "./token-index.ts";
 import { word } from "./words.ts";
@@ -64,21 +65,20 @@ export class Groups {
    * leaves first and who appeared joins last, so each meets only groups and zones as they are now.
    */
   update(
-    came: readonly CompiledPolicy[],
-    went: readonly CompiledPolicy[],
+    { came, went }: PolicyChanges,
     zones: Iterable<string>,
     identities: IdentityChanges,
   ): GroupChanges {
     for (const identity of identities.vanished) this.#forget(identity);
     for (const zone of zones) this.#rescope(zone);
-    for (const { groups, splits } of came) {
-      for (const definition of groups) this.#use(definition);
-      for (const split of splits) this.#useSplit(split);
+    for (const policy of came) {
+      for (const definition of groupsOf(policy)) this.#use(definition);
+      for (const split of splitsOf(policy)) this.#useSplit(split);
     }
-    for (const { groups, splits } of went) {
+    for (const policy of went) {
       // Before the groups, which must still be there.
-      for (const split of splits) this.#dropSplit(split);
-      for (const definition of groups) this.#drop(definition);
+      for (const split of splitsOf(policy)) this.#dropSplit(split);
+      for (const definition of groupsOf(policy)) this.#drop(definition);
     }
     for (const identity of identities.appeared) this.#learn(identity);
     return this.#takeChanges();

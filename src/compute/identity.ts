@@ -1,6 +1,7 @@
 // Endpoints that no policy can tell apart share an identity.
 import type { Endpoint } from "../model/endpoint.ts";
-import { type Relevant, portAttribute } from "./relevance.ts";
+import { portAttribute } from "./compile.ts";
+import type { Relevant } from "./relevance.ts";
 import { byCodeUnits, word } from "./words.ts";
 
 /** A policy-relevant named port. */

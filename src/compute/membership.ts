@@ -2,6 +2,7 @@
 import type { Direction, EndpointSelector } from "../model/policy.ts";
 import { EncodedResource } from "../southbound/encoded.ts";
 import type { NetworkBlock } from "../southbound/resources.ts";
+import type { CompactMap } from "./compact-map.ts";
 import { CompactSet } from "./compact-set.ts";
 import { Counter } from "./counter.ts";
 import type { GroupDefinition } from "./definition.ts";
@@ -43,8 +44,8 @@ export class Group {
   users = 0;
   /** By attribute; `undefined` while there are none. */
   splits: Map<string, Split> | undefined;
-  /** Policies that isolate its members; `undefined` while there are none. Written by Postures. */
-  isolating: Readonly<Record<Direction, Set<string>>> | undefined;
+  /** Policies that isolate its members, with the directions; `undefined` while there are none. Written by Postures. */
+  isolating: CompactMap<string, readonly Direction[]> | undefined;
   #encoded: EncodedResource | undefined;
 
   constructor(id: string, definition?: GroupDefinition) {

@@ -1,9 +1,10 @@
 import type { Direction } from "../model/policy.ts";
 import { EncodedResource } from "../southbound/encoded.ts";
-import type { CompiledPolicy } from "./compile.ts";
+import { CompactMap } from "./compact-map.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import type { IdentityChanges } from "./identities.ts";
 import type { Group, Identity } from "./membership.ts";
+import type { PolicyChanges } from "./policies.ts";
 import { byCodeUnits } from "./words.ts";
 
 /** Which policies isolate each identity. Takes policies and memberships; gives the postures that changed. */
@@ -28,8 +29,7 @@ export class Postures {
 
   /** Gives the identities whose posture is another than before, also those that appeared; not those that vanished. */
   update(
-    came: readonly CompiledPolicy[],
-    went: readonly CompiledPolicy[],
+    policies: PolicyChanges,
     identities: IdentityChanges,
     groups: GroupChanges,
   ): ReadonlySet<Identity> {
@@ -38,7 +38,7 @@ export class Postures {
     for (const { group, identity } of groups.left) {
       if (group.isolating !== undefined) dirty.add(identity);
     }
-    for (const group of this.#isolate(came, went)) {
+    for (const group of this.#isolate(policies)) {
       for (const identity of group.identities) dirty.add(identity);
     }
     for (const { group, identity } of groups.joined) {
@@ -59,42 +59,39 @@ export class Postures {
   }
 
   /** Gives the groups that other policies isolate than before. A group that is gone took its members with it. */
-  #isolate(came: readonly CompiledPolicy[], went: readonly CompiledPolicy[]): ReadonlySet<Group> {
+  #isolate({ came, went }: PolicyChanges): ReadonlySet<Group> {
     const changed = new Set<Group>();
     for (const { policy, subject, isolates } of went) {
       const group = this.#groups.get(subject.id);
       if (group?.isolating === undefined || isolates.length === 0) continue;
-      for (const direction of isolates) group.isolating[direction].delete(policy.id);
+      group.isolating.delete(policy.id);
       changed.add(group);
     }
     for (const { policy, subject, isolates } of came) {
       const group = this.#groups.get(subject.id);
       if (group === undefined || isolates.length === 0) continue;
-      group.isolating ??= { ingress: new Set(), egress: new Set() };
-      for (const direction of isolates) group.isolating[direction].add(policy.id);
+      group.isolating ??= new CompactMap();
+      group.isolating.set(policy.id, isolates);
       changed.add(group);
     }
     for (const group of changed) {
-      const { ingress, egress } = group.isolating ?? {};
-      if (ingress?.size === 0 && egress?.size === 0) group.isolating = undefined;
+      if (group.isolating?.size === 0) group.isolating = undefined;
     }
     return changed;
   }
 }
 
 function computePosture(identity: Identity): EncodedResource {
-  const policies = (direction: Direction) => {
-    const ids: string[] = [];
-    for (const { isolating } of identity.groups) {
-      if (isolating === undefined) continue;
-      for (const policy of isolating[direction]) ids.push(policy);
+  const isolating: Record<Direction, string[]> = { ingress: [], egress: [] };
+  for (const group of identity.groups) {
+    for (const [policy, directions] of group.isolating?.entries() ?? []) {
+      for (const direction of directions) isolating[direction].push(policy);
     }
-    return ids.length > 1 ? ids.toSorted(byCodeUnits) : ids;
-  };
+  }
   return new EncodedResource({
     kind: "posture",
     id: identity.id,
-    ingress: policies("ingress"),
-    egress: policies("egress"),
+    ingress: isolating.ingress.toSorted(byCodeUnits),
+    egress: isolating.egress.toSorted(byCodeUnits),
   });
 }

@@ -1,6 +1,8 @@
 // Which labels and named ports decide something, and where: only these tell identities apart.
 import type { Endpoint } from "../model/endpoint.ts";
+import { type Use, portAttribute, usesOf } from "./compile.ts";
 import { Counter } from "./counter.ts";
+import type { PolicyChanges } from "./policies.ts";
 
 /**
  * Label keys that are always relevant: the usual ones of low cardinality. Because of them a new policy with usual
@@ -17,14 +19,6 @@ export const alwaysRelevantKeys: ReadonlySet<string> = new Set([
   "tier",
 ]);
 
-/** A policy looks at this label key, or at this named port (`TCP/http`). */
-export interface Use {
-  readonly kind: "label" | "port";
-  readonly name: string;
-  /** The zone in which it looks; `undefined` for all zones. */
-  readonly zone: string | undefined;
-}
-
 /** What became relevant or irrelevant in one zone, or in all. */
 export interface RelevanceChange {
   readonly labels: Set<string>;
@@ -34,10 +28,6 @@ export interface RelevanceChange {
 export type RelevanceChanges = ReadonlyMap<string | undefined, RelevanceChange>;
 
 type Scoped = Map<string | undefined, Counter<string>>;
-
-export function portAttribute(protocol: string, name: string): string {
-  return `${protocol}/${name}`;
-}
 
 /** What decides something in a zone. */
 export interface Relevant {
@@ -57,7 +47,7 @@ export class Relevance implements Relevant {
   }
 
   /** Additions are counted first, so that what is given back and taken again is no change. */
-  update(added: Iterable<Use>, removed: Iterable<Use>): RelevanceChanges {
+  update({ came, went }: PolicyChanges): RelevanceChanges {
     const changes = new Map<string | undefined, RelevanceChange>();
     const note = ({ kind, name, zone }: Use) => {
       if (kind === "label" && alwaysRelevantKeys.has(name)) return;
@@ -65,17 +55,11 @@ export class Relevance implements Relevant {
       changes.set(zone, change);
       (kind === "label" ? change.labels : change.ports).add(name);
     };
-    for (const use of added) {
-      const scoped = this.#scopedOf(use);
-      let counter = scoped.get(use.zone);
-      if (counter === undefined) scoped.set(use.zone, (counter = new Counter()));
-      if (counter.add(use.name)) note(use);
+    for (const policy of came) {
+      for (const use of usesOf(policy)) if (this.#add(use)) note(use);
     }
-    for (const use of removed) {
-      const scoped = this.#scopedOf(use);
-      const counter = scoped.get(use.zone);
-      if (counter?.remove(use.name) === true) note(use);
-      if (counter?.size === 0) scoped.delete(use.zone);
+    for (const policy of went) {
+      for (const use of usesOf(policy)) if (this.#remove(use)) note(use);
     }
     return changes;
   }
@@ -93,6 +77,21 @@ export class Relevance implements Relevant {
       this.#ports.get(undefined)?.has(attribute) === true ||
       this.#ports.get(zone)?.has(attribute) === true
     );
+  }
+
+  #add(use: Use): boolean {
+    const scoped = this.#scopedOf(use);
+    let counter = scoped.get(use.zone);
+    if (counter === undefined) scoped.set(use.zone, (counter = new Counter()));
+    return counter.add(use.name);
+  }
+
+  #remove(use: Use): boolean {
+    const scoped = this.#scopedOf(use);
+    const counter = scoped.get(use.zone);
+    const last = counter?.remove(use.name) ?? false;
+    if (counter?.size === 0) scoped.delete(use.zone);
+    return last;
   }
 
   #scopedOf(use: Use): Scoped {

@@ -39,7 +39,7 @@ export class RuleSet {
 
   /** Adds the rule or puts it in the place of the one with its id. Gives the groups that no rule named before. */
   add(rule: GraphRule): readonly Group[] {
-    const { id } = rule.encoded.resource;
+    const { id } = rule.encoded;
     this.#note(id, rule.encoded);
     this.#rules.set(id, rule.encoded);
     return rule.groups.filter((group) => this.groups.add(group));
@@ -47,7 +47,7 @@ export class RuleSet {
 
   /** Removes the rule unless another took its place already. Gives the groups that no rule names any more. */
   remove(rule: GraphRule): readonly Group[] {
-    const { id } = rule.encoded.resource;
+    const { id } = rule.encoded;
     if (this.#rules.get(id) === rule.encoded) {
       this.#note(id, undefined);
       this.#rules.delete(id);
@@ -57,7 +57,7 @@ export class RuleSet {
 
   /** For nodes that have none of the rules. */
   get all(): EncodedDelta {
-    this.#all ??= EncodedDelta.of([...this.#rules.values()], []);
+    this.#all ??= EncodedDelta.of([...this.#rules.values()], noKeys);
     return this.#all;
   }
 
@@ -80,7 +80,7 @@ export class RuleSet {
       else announced.delete(id);
     }
     const deletes = Array.from(announced, (id): ResourceKey => ({ kind: "rule", id }));
-    return EncodedDelta.of([], deletes);
+    return EncodedDelta.of(noUpserts, deletes);
   }
 
   /** The changes have been announced. */
@@ -97,3 +97,6 @@ export class RuleSet {
     this.#changes.set(id, { encoded, announced });
   }
 }
+
+const noUpserts: readonly EncodedResource[] = [];
+const noKeys: readonly ResourceKey[] = [];

@@ -1,10 +1,11 @@
 import { EncodedResource } from "../southbound/encoded.ts";
 import type { PortMatch, RuleResource } from "../southbound/resources.ts";
-import type { CompiledPolicy, CompiledRule, NamedService } from "./compile.ts";
+import { type CompiledPolicy, type CompiledRule, type NamedService, splitsOf } from "./compile.ts";
 import { everyEndpoint } from "./definition.ts";
 import type { Group } from "./membership.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import { Multimap } from "./multimap.ts";
+import type { Policies, PolicyChanges } from "./policies.ts";
 import { word } from "./words.ts";
 
 /** A rule resource with its groups. */
@@ -36,17 +37,18 @@ interface Variant {
  */
 export class Rules {
   readonly #groups: Groups;
-  readonly #policies = new Map<string, CompiledPolicy>();
+  readonly #policies: Policies;
   readonly #rules = new Map<string, readonly GraphRule[]>();
   /** Policies by the split group that they name. */
   readonly #splitting = new Multimap<string, string>();
 
-  constructor(groups: Groups) {
+  constructor(policies: Policies, groups: Groups) {
+    this.#policies = policies;
     this.#groups = groups;
   }
 
   get size(): number {
-    return this.#policies.size + this.#rules.size + this.#splitting.size;
+    return this.#rules.size + this.#splitting.size;
   }
 
   /** The resources of a policy at the moment. */
@@ -54,16 +56,17 @@ export class Rules {
     return this.#rules.get(policy) ?? [];
   }
 
-  /** `changes` gives the policies that were set; `undefined` for those that are gone. */
-  update(
-    changes: ReadonlyMap<string, CompiledPolicy | undefined>,
-    groups: GroupChanges,
-  ): RuleChanges {
-    const dirty = new Set(changes.keys());
+  update({ ids, came, went }: PolicyChanges, groups: GroupChanges): RuleChanges {
+    const dirty = new Set(ids);
+    for (const policy of went) {
+      for (const { group } of splitsOf(policy)) this.#splitting.delete(group.id, policy.policy.id);
+    }
+    for (const policy of came) {
+      for (const { group } of splitsOf(policy)) this.#splitting.add(group.id, policy.policy.id);
+    }
     for (const { id } of groups.repartitioned) {
       for (const policy of this.#splitting.get(id)) dirty.add(policy);
     }
-    for (const [id, compiled] of changes) this.#setPolicy(id, compiled);
     const added: GraphRule[] = [];
     const removed: GraphRule[] = [];
     for (const id of dirty) {
@@ -75,18 +78,6 @@ export class Rules {
       for (const rule of after) if (!before.includes(rule)) added.push(rule);
     }
     return { added, removed };
-  }
-
-  #setPolicy(id: string, compiled: CompiledPolicy | undefined): void {
-    for (const { group } of this.#policies.get(id)?.splits ?? []) {
-      this.#splitting.delete(group.id, id);
-    }
-    if (compiled === undefined) {
-      this.#policies.delete(id);
-      return;
-    }
-    this.#policies.set(id, compiled);
-    for (const { group } of compiled.splits) this.#splitting.add(group.id, id);
   }
 
   /** A rule that is as it was stays the same object. */

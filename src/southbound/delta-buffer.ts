@@ -34,9 +34,7 @@ export class DeltaBuffer {
     const only = this.#only;
     this.#only = undefined;
     if (only !== undefined) return only;
-    const upserts = [...this.#upserts.values()].toSorted(
-      (a, b) => rank(a.resource) - rank(b.resource),
-    );
+    const upserts = [...this.#upserts.values()].toSorted((a, b) => rank(a) - rank(b));
     const deletes = [...this.#deletes.values()].toSorted((a, b) => rank(b) - rank(a));
     this.#upserts.clear();
     this.#deletes.clear();
@@ -49,8 +47,8 @@ export class DeltaBuffer {
       this.#deletes.set(keyText(key), key);
     }
     for (const encoded of delta.upserts()) {
-      this.#deletes.delete(keyText(encoded.resource));
-      this.#upserts.set(keyText(encoded.resource), encoded);
+      this.#deletes.delete(keyText(encoded));
+      this.#upserts.set(keyText(encoded), encoded);
     }
   }
 }

@@ -1,17 +1,29 @@
 // Resources and deltas as the stream carries them: turned into text once, however many agents get them.
 import { digestOf } from "./digest.ts";
 import type { DeltaMessage } from "./messages.ts";
-import type { Delta, Resource, ResourceKey } from "./resources.ts";
+import type { Delta, Resource, ResourceKey, ResourceKind } from "./resources.ts";
 
-/** A resource with its JSON text and, once asked for, its digest. */
-export class EncodedResource {
-  readonly resource: Resource;
+/**
+ * A resource as text; its digest is found when it is first asked for. The text is all that is kept: a controller holds
+ * hundreds of thousands of resources, sends most of them once and looks into none.
+ */
+export class EncodedResource implements ResourceKey {
+  readonly kind: ResourceKind;
+  readonly id: string;
+  /** JSON. */
   readonly text: string;
   #digest: string | undefined;
 
   constructor(resource: Resource) {
-    this.resource = resource;
+    this.kind = resource.kind;
+    this.id = resource.id;
     this.text = JSON.stringify(resource);
+  }
+
+  /** The resource itself, read from the text at each call. */
+  get resource(): Resource {
+    // The text was made of a resource.
+    return JSON.parse(this.text) as Resource;
   }
 
   get digest(): string {
@@ -25,12 +37,16 @@ export function keyText(key: ResourceKey): string {
   return `${key.kind}/${key.id}`;
 }
 
+const noUpserts: readonly EncodedResource[] = [];
+const noDeletes: readonly ResourceKey[] = [];
+const noParts: readonly EncodedDelta[] = [];
+
 /**
  * An immutable delta that may be put together from others. Parts are shared, not copied: what a thousand nodes have in
  * common is held, and made into text, once.
  */
 export class EncodedDelta {
-  static readonly empty = new EncodedDelta([], [], []);
+  static readonly empty = new EncodedDelta(noUpserts, noDeletes, noParts);
 
   readonly #upserts: readonly EncodedResource[];
   readonly #deletes: readonly ResourceKey[];
@@ -52,7 +68,7 @@ export class EncodedDelta {
   static of(upserts: readonly EncodedResource[], deletes: readonly ResourceKey[]): EncodedDelta {
     return upserts.length + deletes.length === 0
       ? EncodedDelta.empty
-      : new EncodedDelta(upserts, deletes, []);
+      : new EncodedDelta(upserts, deletes, noParts);
   }
 
   /** Parts in the order of their additions; their deletions come in the reverse order. No key may be in two parts. */
@@ -60,7 +76,7 @@ export class EncodedDelta {
     const filled = parts.filter((part) => !part.isEmpty);
     const [only] = filled;
     if (only === undefined) return EncodedDelta.empty;
-    return filled.length === 1 ? only : new EncodedDelta([], [], filled);
+    return filled.length === 1 ? only : new EncodedDelta(noUpserts, noDeletes, filled);
   }
 
   get isEmpty(): boolean {
@@ -87,8 +103,12 @@ export class EncodedDelta {
   /** Adds the text of the upserts to `chunks`, items separated by commas within and between chunks. */
   pushUpsertText(chunks: string[]): void {
     for (const part of this.#parts) part.pushUpsertText(chunks);
-    if (this.#upserts.length === 0) return;
-    this.#upsertText ??= this.#upserts.map((encoded) => encoded.text).join(",");
+    const [first] = this.#upserts;
+    if (first === undefined) return;
+    this.#upsertText ??=
+      this.#upserts.length === 1
+        ? first.text
+        : this.#upserts.map((encoded) => encoded.text).join(",");
     if (chunks.length > 0) chunks.push(",");
     chunks.push(this.#upsertText);
   }

@@ -25,7 +25,7 @@ export function diffState(
   if (left.size === 0) return full;
   const upserts: EncodedResource[] = [];
   for (const encoded of full.upserts()) {
-    const key = keyText(encoded.resource);
+    const key = keyText(encoded);
     if (left.get(key) !== encoded.digest) upserts.push(encoded);
     left.delete(key);
   }

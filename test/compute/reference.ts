@@ -1,9 +1,15 @@
 // The definition that the graph is measured against: every node's resources, from the objects, by trying everything on
 // everything. Only names and the reading of a single policy are taken from the graph.
-import { type CompiledRule, compilePolicy } from "../../src/compute/compile.ts";
+import {
+  type CompiledRule,
+  compilePolicy,
+  groupsOf,
+  portAttribute,
+  splitsOf,
+} from "../../src/compute/compile.ts";
 import { everyEndpoint } from "../../src/compute/definition.ts";
 import { identityIdOf } from "../../src/compute/identity.ts";
-import { alwaysRelevantKeys, portAttribute } from "../../src/compute/relevance.ts";
+import { alwaysRelevantKeys } from "../../src/compute/relevance.ts";
 import { word } from "../../src/compute/words.ts";
 import type { Endpoint } from "../../src/model/endpoint.ts";
 import type { Direction, EndpointSelector, Policy } from "../../src/model/policy.ts";
@@ -36,8 +42,8 @@ export class Reference {
   hasLabel(zone: string, key: string): boolean {
     return (
       alwaysRelevantKeys.has(key) ||
-      this.#compiled().some(({ groups }) =>
-        groups.some(
+      this.#compiled().some((policy) =>
+        [...groupsOf(policy)].some(
           (group) =>
             group.kind === "endpoints" &&
             looksInto(group.selector, zone) &&
@@ -48,8 +54,8 @@ export class Reference {
   }
 
   hasPort(zone: string, attribute: string): boolean {
-    return this.#compiled().some(({ splits }) =>
-      splits.some(
+    return this.#compiled().some((policy) =>
+      [...splitsOf(policy)].some(
         (split) => split.attribute === attribute && looksInto(split.group.selector, zone),
       ),
     );
