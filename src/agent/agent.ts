@@ -3,8 +3,8 @@
 //   controller ---> ControllerLink --> NodeState --> FlowReconciler --> OpenFlow
 //                                         ^ facts
 //   local socket -> Attachments ----> SwitchDatabase <--> OVSDB
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { LocalFact } from "../pipeline/fact.ts";
 import { aborted } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
@@ -25,6 +25,7 @@ import { describeRefusals } from "./refusal.ts";
 import { StateFile } from "./state-file.ts";
 import { SwitchDatabase } from "./switch-database.ts";
 import { attachmentOf, differenceOf, localFacts } from "./switch-ports.ts";
+import { TunnelPeers } from "./tunnel-peers.ts";
 
 /** Work that is retried until it succeeds. */
 const duties = ["bridge", "gateway"] as const;
@@ -42,6 +43,8 @@ export class Agent {
   readonly #readiness: Readiness;
   readonly #attachments: Attachments;
   readonly #duties: WorkQueue;
+  readonly #peers = new TunnelPeers();
+  readonly #failure = Promise.withResolvers<never>();
   #facts: ReadonlyMap<string, LocalFact> = new Map();
 
   /** @throws {Error} when the state directory cannot be used. */
@@ -94,19 +97,28 @@ export class Agent {
     this.#flows.change(this.#state.load());
     this.#database.on("due", () => this.#due("bridge"));
     this.#database.on("ports", () => this.#updateFacts());
+    await mkdir(dirname(socket), { recursive: true });
     const server = await listenLocally(socket, log, async (request) => this.#handle(request));
     log.info({ node, complete: this.#state.complete }, "started");
     try {
       await Promise.all([
         this.#link.run(signal),
-        followFlows(join(rundir, `${bridge}.mgmt`), this.#flows, { log, signal }),
-        aborted(signal),
+        followFlows(join(rundir, `${bridge}.mgmt`), this.#flows, {
+          log,
+          signal,
+          onConnect: (client) => {
+            this.#peers.connected(client);
+            this.#due("gateway");
+          },
+        }),
+        Promise.race([aborted(signal), this.#failure.promise]),
       ]);
     } finally {
       await server.close();
       await rm(socket, { force: true });
       await this.#duties[Symbol.asyncDispose]();
       await this.#database[Symbol.asyncDispose]();
+      this.#peers[Symbol.dispose]();
       this.#file.close();
       log.info("stopped");
     }
@@ -114,13 +126,18 @@ export class Agent {
 
   /** Takes a controller's delta in at once; settles when the switch has confirmed it. */
   async #take(delta: Delta, completes: boolean, signal: AbortSignal): Promise<Ack["errors"]> {
-    const version = this.#flows.change(this.#state.applyResources(delta, completes));
+    const version = this.#flows.change(
+      this.#orFail(() => this.#state.applyResources(delta, completes)),
+    );
     this.#allowChanges();
     this.#readiness.changed();
     const concernsGateway = [...delta.upserts, ...delta.deletes].some(
       ({ kind }) => kind === "domain" || kind === "node",
     );
-    if (concernsGateway) this.#due("gateway");
+    if (concernsGateway) {
+      this.#due("gateway");
+      this.#updatePeers();
+    }
     await this.#flows.confirmed(version, signal);
     return [
       ...this.#state.problems(),
@@ -133,14 +150,34 @@ export class Agent {
     const difference = differenceOf(this.#facts, facts);
     this.#facts = facts;
     if (difference.upserts.length + difference.deletes.length > 0) {
-      this.#flows.change(this.#state.applyLocal(difference));
+      this.#flows.change(this.#orFail(() => this.#state.applyLocal(difference)));
+      this.#updatePeers();
     }
     this.#allowChanges();
+  }
+
+  #updatePeers(): void {
+    const others = this.#state.all("node").filter(({ id }) => id !== this.#config.node);
+    const addresses = others.flatMap((node) => node.addresses.slice(0, 1));
+    this.#peers.update(this.#facts.get("tunnel")?.ofport, addresses);
   }
 
   /** Before resources and ports are both known, flows that are still needed would be taken for surplus. */
   #allowChanges(): void {
     if (this.#state.complete && this.#database.ready) this.#flows.enable();
+  }
+
+  /**
+   * What fails here leaves the node's state half changed. The agent ends: started again, it builds everything from the
+   * file anew, and until then the switch goes on with the flows that it has.
+   */
+  #orFail<Result>(work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      this.#failure.reject(error);
+      throw error;
+    }
   }
 
   #due(duty: Duty): void {

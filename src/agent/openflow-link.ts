@@ -34,12 +34,20 @@ function refusedFlows(error: unknown): readonly RefusedFlow[] {
   );
 }
 
+export interface FollowOptions {
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** A connection was made; perhaps the switch is a new one, with new interfaces of its own. */
+  readonly onConnect: (client: OpenFlowClient) => void;
+}
+
 /** Keeps `flows` in force on the bridge with the OpenFlow socket `path` until `signal` is aborted. */
 export async function followFlows(
   path: string,
   flows: FlowReconciler,
-  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+  options: FollowOptions,
 ): Promise<void> {
+  const { log, signal, onConnect } = options;
   const backoff = new Backoff({ minMs: 20, maxMs: 1_000 });
   let lastReason = "";
   while (!signal.aborted) {
@@ -48,6 +56,7 @@ export async function followFlows(
       await using client = await OpenFlowClient.open({ address: { path } });
       void client.closed.then(() => ended.abort());
       log.info({ path }, "connected to the switch");
+      onConnect(client);
       backoff.reset();
       lastReason = "";
       await flows.serve(flowSwitch(client, log), AbortSignal.any([signal, ended.signal]));

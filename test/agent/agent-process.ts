@@ -19,8 +19,8 @@ export interface AgentProcessOptions {
   readonly rundir: string;
   readonly datapathType: string;
   readonly arguments?: readonly string[];
-  /** Name of a network namespace to run in. */
-  readonly namespace?: string;
+  /** Path of a network namespace to run in. */
+  readonly netns?: string;
 }
 
 export class AgentProcess implements AsyncDisposable {
@@ -52,8 +52,8 @@ export class AgentProcess implements AsyncDisposable {
 
   /** Starts the process and does not wait. */
   spawn(): void {
-    const { node, folder, controllers, ovsdb, rundir, datapathType, namespace } = this.options;
-    const inNamespace = namespace === undefined ? [] : ["ip", "netns", "exec", namespace];
+    const { node, folder, controllers, ovsdb, rundir, datapathType, netns } = this.options;
+    const inNamespace = netns === undefined ? [] : ["nsenter", `--net=${netns}`];
     const argv = [
       ...inNamespace,
       "setpriv",
@@ -94,8 +94,10 @@ export class AgentProcess implements AsyncDisposable {
     const { promise, resolve, reject } = Promise.withResolvers<LocalReply>();
     const timer = setTimeout(() => reject(new Error("the agent does not answer")), timeoutMs);
     stream.start({
-      // The agent is of the same checkout.
-      onMessage: (reply) => resolve(reply as LocalReply),
+      onMessage: (reply) => {
+        if (isReply(reply)) resolve(reply);
+        else reject(new Error(`not a reply: ${JSON.stringify(reply)}`));
+      },
       onClose: (reason) => reject(reason ?? new Error("closed")),
     });
     stream.send(request);
@@ -147,9 +149,15 @@ export class AgentProcess implements AsyncDisposable {
   }
 }
 
+/** The agent is of the same checkout: that it is a reply at all is enough. */
+function isReply(value: unknown): value is LocalReply {
+  return typeof value === "object" && value !== null && "type" in value;
+}
+
 function parseLine(line: string): Record<string, unknown> {
   try {
-    return JSON.parse(line) as Record<string, unknown>;
+    const parsed: unknown = JSON.parse(line);
+    return { ...(typeof parsed === "object" ? parsed : { text: line }) };
   } catch {
     return { text: line };
   }
