@@ -3,7 +3,7 @@ import { formatAddress, parseAddress } from "../net/address.ts";
 import type { Reader } from "../wire/reader.ts";
 import type { Writer } from "../wire/writer.ts";
 import type { ActionCodec, ActionList, ActionOf } from "./action-codec.ts";
-import { experimenters } from "./field.ts";
+import { niciraExperimenter } from "./field.ts";
 import type { Nat, Subfield } from "./flow.ts";
 import {
   decodeBitRange,
@@ -37,7 +37,7 @@ function encodeNat(writer: Writer, nat: Nat): void {
   for (const flag of nat.flags ?? []) flags |= natFlag[flag];
   writer.u16(experimenterType);
   writer.u16(0);
-  writer.u32(experimenters.nicira);
+  writer.u32(niciraExperimenter);
   writer.u16(natSubtype);
   writer.zeros(2);
   writer.u16(flags);
@@ -84,7 +84,7 @@ function decodeLeadingNat(reader: Reader): Nat | undefined {
   const ahead = reader.fork();
   const type = ahead.u16();
   const length = ahead.u16();
-  if (type !== experimenterType || ahead.u32() !== experimenters.nicira) return undefined;
+  if (type !== experimenterType || ahead.u32() !== niciraExperimenter) return undefined;
   if (ahead.u16() !== natSubtype) return undefined;
   if (length < natHeaderSize || length % 8 !== 0) {
     throw reader.error(

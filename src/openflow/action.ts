@@ -11,7 +11,7 @@ import type { Writer } from "../wire/writer.ts";
 import type { ActionCodec, ActionList, ActionOf } from "./action-codec.ts";
 import { type NiciraKind, niciraActions, niciraSubtype, niciraSynonyms } from "./action-nicira.ts";
 import { type StandardKind, standardActions } from "./action-standard.ts";
-import { experimenters } from "./field.ts";
+import { niciraExperimenter } from "./field.ts";
 import type { Action } from "./flow.ts";
 
 const experimenterType = 0xffff;
@@ -53,7 +53,7 @@ export function encodeAction(writer: Writer, action: Action): void {
   } else {
     writer.u16(experimenterType);
     writer.u16(0);
-    writer.u32(experimenters.nicira);
+    writer.u32(niciraExperimenter);
     writer.u16(niciraSubtype(action));
     nicira[action.kind].encode(writer, action, actionList);
   }
@@ -70,7 +70,7 @@ function decoderOf(type: number, body: Reader): Decoder | undefined {
   if (type !== experimenterType) return standardDecoders.get(type);
   if (body.remaining < 6) return undefined;
   const header = body.fork();
-  if (header.u32() !== experimenters.nicira) return undefined;
+  if (header.u32() !== niciraExperimenter) return undefined;
   const decoder = niciraDecoders.get(header.u16());
   if (decoder !== undefined) body.skip(6);
   return decoder;

@@ -1,5 +1,5 @@
 // Names of errors: OpenFlow Switch Specification 1.5.1, section 7.5.4; Nicira's in ofp-errors.h of Open vSwitch.
-import { experimenters } from "./field.ts";
+import { niciraExperimenter } from "./field.ts";
 
 /** Error type, the prefix of its codes' names, and the names by code. */
 const families: readonly (readonly [number, string, string])[] = [
@@ -118,6 +118,6 @@ const niciraNames = new Map([
 /** The name that specifications and switch logs use; numbers where there is none. */
 export function errorName(type: number, code: number, experimenter?: number): string {
   if (experimenter === undefined) return standardNames.get(`${type}/${code}`) ?? `${type}/${code}`;
-  const name = experimenter === experimenters.nicira ? niciraNames.get(code) : undefined;
+  const name = experimenter === niciraExperimenter ? niciraNames.get(code) : undefined;
   return name ?? `experimenter 0x${experimenter.toString(16)}/${code}`;
 }

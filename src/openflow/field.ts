@@ -1,6 +1,6 @@
 // Match fields: OXM (OpenFlow Switch Specification 1.5.1, section 7.2.3) and NXM, as ovs-fields(7) lists them.
 
-/** OXM classes; an experimenter field's header is followed by the experimenter's number. */
+/** OXM classes. No field of the registry is an experimenter's; unknown ones may be. */
 export const oxmClass = {
   nxm0: 0x0000,
   nxm1: 0x0001,
@@ -10,7 +10,8 @@ export const oxmClass = {
   experimenter: 0xffff,
 } as const;
 
-export const experimenters = { nicira: 0x00002320, nsh: 0x005ad650 } as const;
+/** Nicira's number as an experimenter: of Open vSwitch's actions, messages and errors. */
+export const niciraExperimenter = 0x00002320;
 
 /** How ovs-ofctl writes a field's value. */
 export type FieldFormat =
@@ -25,16 +26,17 @@ export type FieldFormat =
   | "tcp-flags"
   | "tunnel-flags";
 
-/** A field's value must be one of these for another field to be matched or set. */
+/** A field must have one of these values for another field to be matched or set. */
 export interface Requirement {
-  readonly field: "eth_type" | "ip_proto" | "icmpv6_type" | "vlan_vid";
+  readonly field: "eth_type" | "ip_proto" | "icmpv6_type" | "vlan_vid" | "ct_state" | "ct_nw_proto";
   readonly anyOf: readonly number[];
+  /** Bits of the field that count; all when absent. */
+  readonly mask?: number;
 }
 
 export interface Field {
   readonly class: number;
   readonly number: number;
-  readonly experimenter?: number;
   /** Width of the value; on the wire it is right-aligned in `sizeBytes`. */
   readonly bits: number;
   readonly sizeBytes: number;
@@ -47,7 +49,6 @@ export interface Field {
 
 interface Traits {
   readonly class?: number;
-  readonly experimenter?: number;
   readonly sizeBytes?: number;
   readonly exact?: true;
   readonly readOnly?: true;
@@ -56,11 +57,9 @@ interface Traits {
 }
 
 function field(number: number, bits: number, traits: Traits = {}): Field {
-  const experimenter = traits.experimenter;
   return {
     class: traits.class ?? oxmClass.basic,
     number,
-    ...(experimenter === undefined ? {} : { experimenter }),
     bits,
     sizeBytes: traits.sizeBytes ?? Math.ceil(bits / 8),
     maskable: traits.exact !== true,
@@ -74,15 +73,16 @@ const nxm1 = { class: oxmClass.nxm1 } as const;
 const register = { ...nxm1, format: "hexadecimal" } as const;
 const wideRegister = { class: oxmClass.packetRegister, format: "hexadecimal" } as const;
 const conntrack = { ...nxm1, readOnly: true } as const;
-const nicira = { class: oxmClass.experimenter, experimenter: experimenters.nicira } as const;
-const nsh = { class: oxmClass.experimenter, experimenter: experimenters.nsh } as const;
 
+const tagged: Requirement = { field: "vlan_vid", anyOf: [0x1000], mask: 0x1000 };
+// Tracked and not invalid. Any bit that only a valid connection has would do as well.
+const tracked: Requirement = { field: "ct_state", anyOf: [0x20], mask: 0x30 };
+const ctPorts: Requirement = { field: "ct_nw_proto", anyOf: [6, 17, 132] };
 const ip4: Requirement = { field: "eth_type", anyOf: [0x0800] };
 const ip6: Requirement = { field: "eth_type", anyOf: [0x86dd] };
 const ip: Requirement = { field: "eth_type", anyOf: [0x0800, 0x86dd] };
 const arp: Requirement = { field: "eth_type", anyOf: [0x0806, 0x8035] };
 const mpls: Requirement = { field: "eth_type", anyOf: [0x8847, 0x8848] };
-const nshType: Requirement = { field: "eth_type", anyOf: [0x894f] };
 const tcp = [ip, { field: "ip_proto", anyOf: [6] }] as const;
 const udp = [ip, { field: "ip_proto", anyOf: [17] }] as const;
 const sctp = [ip, { field: "ip_proto", anyOf: [132] }] as const;
@@ -101,13 +101,14 @@ export const fields = {
   dp_hash: field(35, 32, { ...register, readOnly: true }),
   recirc_id: field(36, 32, { ...nxm1, exact: true, readOnly: true }),
   conj_id: field(37, 32, { ...nxm1, exact: true, readOnly: true }),
-  in_port: field(0, 32, { exact: true, format: "port" }),
+  // Open vSwitch lets actions change it under its 16-bit NXM number only, which is not listed here.
+  in_port: field(0, 32, { exact: true, readOnly: true, format: "port" }),
   actset_output: field(43, 32, { exact: true, readOnly: true, format: "port" }),
   eth_src: field(4, 48, { format: "ethernet" }),
   eth_dst: field(3, 48, { format: "ethernet" }),
   eth_type: field(5, 16, { exact: true, readOnly: true, format: "hexadecimal" }),
   vlan_vid: field(6, 13),
-  vlan_pcp: field(7, 3, { exact: true, requires: [{ field: "vlan_vid", anyOf: [0x1000] }] }),
+  vlan_pcp: field(7, 3, { exact: true, requires: [tagged] }),
   mpls_tc: field(35, 3, { exact: true, requires: [mpls] }),
   mpls_bos: field(36, 1, { exact: true, readOnly: true, requires: [mpls] }),
   mpls_ttl: field(30, 8, { ...nxm1, exact: true, requires: [mpls] }),
@@ -151,18 +152,6 @@ export const fields = {
   tun_ipv6_dst: field(110, 128, { ...nxm1, format: "ipv6" }),
   tun_gbp_id: field(38, 16, nxm1),
   tun_gbp_flags: field(39, 8, register),
-  tun_erspan_idx: field(11, 20, { ...nicira, sizeBytes: 4, format: "hexadecimal" }),
-  tun_erspan_ver: field(12, 4, nicira),
-  tun_erspan_dir: field(13, 1, nicira),
-  tun_erspan_hwid: field(14, 6, { ...nicira, format: "hexadecimal" }),
-  tun_gtpu_flags: field(15, 8, { ...nicira, readOnly: true, format: "hexadecimal" }),
-  tun_gtpu_msgtype: field(16, 8, { ...nicira, readOnly: true }),
-  nsh_flags: field(1, 8, { ...nsh, requires: [nshType] }),
-  nsh_ttl: field(10, 8, { ...nsh, exact: true, requires: [nshType] }),
-  nsh_mdtype: field(2, 8, { ...nsh, exact: true, readOnly: true, requires: [nshType] }),
-  nsh_np: field(3, 8, { ...nsh, exact: true, readOnly: true, requires: [nshType] }),
-  nsh_spi: field(4, 24, { ...nsh, exact: true, sizeBytes: 4, requires: [nshType] }),
-  nsh_si: field(5, 8, { ...nsh, exact: true, requires: [nshType] }),
   reg0: field(0, 32, register),
   reg1: field(1, 32, register),
   reg2: field(2, 32, register),
@@ -192,17 +181,17 @@ export const fields = {
   xxreg2: field(113, 128, register),
   xxreg3: field(114, 128, register),
   pkt_mark: field(33, 32, register),
-  ct_state: field(105, 32, { ...conntrack, format: "ct-state" }),
+  ct_state: field(105, 8, { ...conntrack, sizeBytes: 4, format: "ct-state" }),
   ct_zone: field(106, 16, { ...conntrack, exact: true, format: "hexadecimal" }),
   ct_mark: field(107, 32, register),
   ct_label: field(108, 128, register),
-  ct_nw_src: field(120, 32, { ...conntrack, requires: [ip4], format: "ipv4" }),
-  ct_ipv6_src: field(122, 128, { ...conntrack, requires: [ip6], format: "ipv6" }),
-  ct_nw_dst: field(121, 32, { ...conntrack, requires: [ip4], format: "ipv4" }),
-  ct_ipv6_dst: field(123, 128, { ...conntrack, requires: [ip6], format: "ipv6" }),
-  ct_nw_proto: field(119, 8, { ...conntrack, exact: true, requires: [ip] }),
-  ct_tp_src: field(124, 16, { ...conntrack, requires: [ip] }),
-  ct_tp_dst: field(125, 16, { ...conntrack, requires: [ip] }),
+  ct_nw_src: field(120, 32, { ...conntrack, requires: [ip4, tracked], format: "ipv4" }),
+  ct_ipv6_src: field(122, 128, { ...conntrack, requires: [ip6, tracked], format: "ipv6" }),
+  ct_nw_dst: field(121, 32, { ...conntrack, requires: [ip4, tracked], format: "ipv4" }),
+  ct_ipv6_dst: field(123, 128, { ...conntrack, requires: [ip6, tracked], format: "ipv6" }),
+  ct_nw_proto: field(119, 8, { ...conntrack, exact: true, requires: [ip, tracked] }),
+  ct_tp_src: field(124, 16, { ...conntrack, requires: [ctPorts] }),
+  ct_tp_dst: field(125, 16, { ...conntrack, requires: [ctPorts] }),
   metadata: field(2, 64, { format: "hexadecimal" }),
 } as const satisfies Record<string, Field>;
 

@@ -78,7 +78,7 @@ function formatOutput(action: Extract<Action, { kind: "output" }>): string {
   return toController ? `CONTROLLER:${action.maxLength}` : `output:${formatPort(action.port)}`;
 }
 
-/** `unknown` actions have no syntax of their own: what stands for them cannot be read back. */
+/** There is no syntax for `unknown` actions, whose text cannot be read back, and for the `maxLength` of `output-field`. */
 export function formatAction(action: Action): string {
   switch (action.kind) {
     case "output":

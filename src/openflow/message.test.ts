@@ -292,7 +292,7 @@ const unencodable: readonly (readonly [string, Partial<Flow>])[] = [
   ],
   [
     "a conntrack zone from an experimenter's field",
-    { actions: [{ kind: "ct", zone: { field: "nsh_spi", offset: 0, bits: 16 } }] },
+    { actions: [{ kind: "ct", zone: { field: "oxm:ffff0208:1234abcd", offset: 0, bits: 16 } }] },
   ],
   [
     "a resubmit to a port of more than 16 bits",

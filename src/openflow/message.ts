@@ -9,7 +9,7 @@ import type { Writer } from "../wire/writer.ts";
 import { type BundleControl, bundleControlCodec, bundleFlagBits } from "./bundle.ts";
 import type { BodyCodec } from "./codec.ts";
 import { type ErrorMessage, errorCodec } from "./error-message.ts";
-import { experimenters } from "./field.ts";
+import { niciraExperimenter } from "./field.ts";
 import { decodeFlags, encodeFlags } from "./flag.ts";
 import { type FlowRemoved, flowRemovedCodec } from "./flow-entry.ts";
 import { type FlowMod, flowModCodec } from "./flow-mod.ts";
@@ -152,7 +152,7 @@ function encodeBody(writer: Writer, message: Message, xid: number): void {
   } else if (isNicira(message)) {
     const codec = nicira[message.kind];
     encodeHeader(writer, experimenterType, xid);
-    writer.u32(experimenters.nicira);
+    writer.u32(niciraExperimenter);
     writer.u32(codec.type);
     codec.encode(writer, message);
   } else {
@@ -193,7 +193,7 @@ function decodeBody(type: number, reader: Reader): Message {
   if (codec !== undefined) return codec.decode(reader);
   const whole = reader.fork();
   if (type === experimenterType && reader.remaining >= 8) {
-    if (reader.u32() === experimenters.nicira) {
+    if (reader.u32() === niciraExperimenter) {
       const niciraCodec = niciraByType.get(reader.u32());
       if (niciraCodec !== undefined) return niciraCodec.decode(reader);
     }

@@ -61,15 +61,14 @@ function headerOf(oxmClassNumber: number, number: number, length: number): numbe
 }
 
 function oxmOf(name: FieldName, field: Field): Oxm {
-  const { experimenter, sizeBytes, bits } = field;
-  const length = sizeBytes + (experimenter === undefined ? 0 : 4);
-  const header = headerOf(field.class, field.number, length);
-  return { name, header, experimenter, sizeBytes, bits, allBits: (1n << BigInt(bits)) - 1n };
+  const { sizeBytes, bits } = field;
+  const header = headerOf(field.class, field.number, sizeBytes);
+  const allBits = (1n << BigInt(bits)) - 1n;
+  return { name, header, experimenter: undefined, sizeBytes, bits, allBits };
 }
 
 const byName = new Map<string, Oxm>();
 const byHeader = new Map<number, Oxm>();
-const byExperimenter = new Map<string, Oxm>();
 
 function unknownName(header: number, experimenter: number | undefined): FieldName {
   const text = header.toString(16).padStart(8, "0");
@@ -79,8 +78,7 @@ function unknownName(header: number, experimenter: number | undefined): FieldNam
 for (const name of fieldNames) {
   const oxm = oxmOf(name, fields[name]);
   byName.set(name, oxm);
-  if (oxm.experimenter === undefined) byHeader.set(oxm.header, oxm);
-  else byExperimenter.set(unknownName(oxm.header, oxm.experimenter), oxm);
+  byHeader.set(oxm.header, oxm);
 }
 for (const [name, oxmClassNumber, number] of nxmHeaders) {
   const oxm = byName.get(name)!;
@@ -148,12 +146,8 @@ function decodeHeader(reader: Reader): { oxm: Oxm; masked: boolean } {
     throw reader.error(`expected an OXM entry with a value, got header 0x${raw.toString(16)}`);
   }
   const header = masked ? raw - maskBit - payload / 2 : raw;
-  if (experimenter === undefined) {
-    const known = byHeader.get(header);
-    return { oxm: known ?? unknownOxm(unknownName(header, undefined)), masked };
-  }
-  const name = unknownName(header, experimenter);
-  return { oxm: byExperimenter.get(name) ?? unknownOxm(name), masked };
+  const known = experimenter === undefined ? byHeader.get(header) : undefined;
+  return { oxm: known ?? unknownOxm(unknownName(header, experimenter)), masked };
 }
 
 /** @throws {DecodeError} */

@@ -169,7 +169,9 @@ export class OpenFlowConnection {
   #receive(chunk: Uint8Array): void {
     this.#lastHeardMs = performance.now();
     try {
-      for (const bytes of this.#framer.push(chunk)) {
+      // A Buffer would hand itself on to every part of a message.
+      const bytesOfChunk = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
+      for (const bytes of this.#framer.push(bytesOfChunk)) {
         if (this.#reason === undefined) this.#decode(bytes);
       }
     } catch (error) {
