@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Agent, request } from "undici";
 import {
   type ApiServerOptions,
   type RunningApiServer,
@@ -23,11 +24,31 @@ export const testCertificates = {
   server: await makeServerCertificate(authority, ["localhost", "127.0.0.1"]),
 };
 
+export interface RawAnswer {
+  readonly code: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly text: string;
+  /** The text as JSON. Tests know what they asked for, and fail where it is something else. */
+  // oxlint-disable-next-line typescript/no-explicit-any
+  readonly body: any;
+}
+
+export interface RawRequest {
+  /** An object is sent as JSON, text as it is. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly token?: string | undefined;
+}
+
 export interface TestApi extends AsyncDisposable {
   readonly server: RunningApiServer;
   readonly store: Store;
   readonly client: ApiClient;
+  /** Any request, with the test's token unless told otherwise. */
+  raw(method: Method, path: string, options?: RawRequest): Promise<RawAnswer>;
 }
+
+type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** Starts a server with all kinds over the store given, or one in memory. */
 export async function startTestApi(options: Partial<ApiServerOptions> = {}): Promise<TestApi> {
@@ -41,14 +62,45 @@ export async function startTestApi(options: Partial<ApiServerOptions> = {}): Pro
     store,
   });
   const client = makeTestClient(server.url);
+  const agent = new Agent({ connect: { ca: authority.certificate } });
   return {
     server,
     store,
     client,
+    raw: (method, path, raw = {}) => sendRaw(agent, method, server.url + path, raw),
     async [Symbol.asyncDispose]() {
-      await client.close();
+      await Promise.all([client.close(), agent.destroy()]);
       await server.close();
       if (options.store === undefined) await store.close();
+    },
+  };
+}
+
+async function sendRaw(
+  agent: Agent,
+  method: Method,
+  url: string,
+  options: RawRequest,
+): Promise<RawAnswer> {
+  const { body, headers = {} } = options;
+  const token = "token" in options ? options.token : testToken;
+  const response = await request(url, {
+    method,
+    dispatcher: agent,
+    headers: {
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { "content-type": "application/json" }),
+      ...headers,
+    },
+    ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+  });
+  const text = await response.body.text();
+  return {
+    code: response.statusCode,
+    headers: response.headers,
+    text,
+    get body() {
+      return JSON.parse(text);
     },
   };
 }

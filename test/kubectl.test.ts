@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { deploymentKind } from "../src/kinds/deployment.ts";
 import { startTestApi, type TestApi, writeTestKubeconfig } from "./api-harness.ts";
 import { findKubectls, type InstalledKubectl } from "./kubectl/installed.ts";
@@ -271,8 +272,8 @@ for (const installed of findKubectls()) {
 
     test("apply adds a port to a policy by strategic merge, keeping the others", async () => {
       const wider = manifest.replace(
-        "ports: [{ port: 80 }]",
-        "ports: [{ port: 80 }, { port: 443, protocol: TCP }]",
+        "ports: [{ port: 80, protocol: TCP }]",
+        "ports: [{ port: 80, protocol: TCP }, { port: 443, protocol: TCP }]",
       );
       assert.match(await kubectl.apply(wider), /allow-web configured/);
       const path = "-o=jsonpath={.spec.ingress[0].ports[*].port}";
@@ -417,8 +418,16 @@ for (const installed of findKubectls()) {
     });
 
     test("wait sees conditions and deletions", async () => {
+      const setFinalizers = async (value: string): Promise<string> =>
+        await kubectl.ok(
+          "patch cm settings -n shop --type=merge",
+          `--patch={"metadata":{"finalizers":${value}}}`,
+        );
+      await setFinalizers('["example.com/hold"]');
+      await kubectl.ok("delete cm settings -n shop --wait=false");
       const waiting = kubectl.ok("wait --for=delete cm/settings -n shop --timeout=20s");
-      await kubectl.ok("delete cm settings -n shop");
+      await setTimeout(300);
+      await setFinalizers("null");
       await waiting;
       const ready = kubectl.ok("wait --for=condition=Available deploy/api -n shop --timeout=20s");
       await kubectl.setAvailable("shop", "api");

@@ -53,7 +53,8 @@ export function makeHttpServer(options: HttpServerOptions, api: () => Api): Fast
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.setErrorHandler((error, request, reply) => {
     const status = statusOf(error);
-    if (!(error instanceof StatusError) && status.code >= 500) options.log.error({ err: error, url: request.url }, "request failed");
+    if (!(error instanceof StatusError) && status.code >= 500)
+      options.log.error({ err: error, url: request.url }, "request failed");
     return sendStatus(reply, status);
   });
   app.all("/*", (request, reply) => answer(options, api(), request, reply));
@@ -85,12 +86,20 @@ function apiRequestOf(request: FastifyRequest, query: URLSearchParams, user: Use
   return { method: request.method, query, accept, contentType, userAgent, body, user };
 }
 
+/** Past fastify, which would rewrite content types with parameters. */
 function send(
   reply: FastifyReply,
   { code, contentType, body, warnings = [] }: ApiResponse,
 ): FastifyReply {
-  for (const warning of warnings) reply.header("warning", `299 - ${JSON.stringify(warning)}`);
-  return reply.code(code).header("content-type", contentType).send(body);
+  reply.hijack();
+  const response = reply.raw;
+  response.statusCode = code;
+  response.setHeader("content-type", contentType);
+  response.setHeader("content-length", Buffer.byteLength(body));
+  const texts = warnings.map((warning) => `299 - ${JSON.stringify(warning)}`);
+  if (texts.length > 0) response.setHeader("warning", texts);
+  response.end(body);
+  return reply;
 }
 
 function sendStatus(reply: FastifyReply, status: Status): FastifyReply {

@@ -11,9 +11,11 @@ import { parseAccept } from "./media-type.ts";
 import { renderPaths } from "./openapi-paths.ts";
 import { json } from "./responses.ts";
 
+const swaggerType = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/** Older clients ask for a type with a sign that RFC 6838 does not allow, and refuse to read it in the answer. */
 const swaggerTypes = new Set([
+  swaggerType,
   "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
-  "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
 ]);
 const info = { title: "Isobar", version: "v1" };
 
@@ -39,10 +41,10 @@ export class OpenApiDocuments {
 
   #findSwagger(request: ApiRequest): ApiResponse {
     this.#swagger ??= this.#renderSwagger();
-    const binary = parseAccept(request.accept).find(({ type }) => swaggerTypes.has(type));
-    if (binary === undefined) return json(200, this.#swagger);
+    const binary = parseAccept(request.accept).some(({ type }) => swaggerTypes.has(type));
+    if (!binary) return json(200, this.#swagger);
     this.#encodedSwagger ??= encodeSwagger(this.#swagger);
-    return { code: 200, contentType: binary.type, body: this.#encodedSwagger };
+    return { code: 200, contentType: swaggerType, body: this.#encodedSwagger };
   }
 
   #index(): Record<string, { serverRelativeURL: string }> {

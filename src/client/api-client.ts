@@ -14,6 +14,8 @@ export interface RequestOptions {
   readonly body?: unknown;
   /** `application/json` when absent. */
   readonly contentType?: string;
+  /** `application/json` when absent. */
+  readonly accept?: string;
   readonly signal?: AbortSignal;
   /** Longest silence within the answer; none for 0. */
   readonly silenceMs?: number;
@@ -154,18 +156,19 @@ export class ApiClient {
   async open(
     method: Dispatcher.HttpMethod,
     path: string,
-    { query = {}, body, contentType, signal, silenceMs: silence = silenceMs }: RequestOptions = {},
+    options: RequestOptions = {},
   ): Promise<Dispatcher.ResponseData> {
+    const { query = {}, body, signal } = options;
     const url = new URL(this.config.server.replace(/\/$/, "") + path);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
     const token = this.config.token?.();
     const headers = {
-      accept: "application/json",
+      accept: options.accept ?? "application/json",
       "user-agent": this.#userAgent,
       ...(token !== undefined && { authorization: `Bearer ${token}` }),
-      ...(body !== undefined && { "content-type": contentType ?? "application/json" }),
+      ...(body !== undefined && { "content-type": options.contentType ?? "application/json" }),
     };
     const response = await reading(() =>
       request(url, {
@@ -173,7 +176,7 @@ export class ApiClient {
         headers,
         dispatcher: query["watch"] === true ? this.#watchAgent : this.#agent,
         headersTimeout: silenceMs,
-        bodyTimeout: silence,
+        bodyTimeout: options.silenceMs ?? silenceMs,
         ...(body !== undefined && { body: JSON.stringify(body) }),
         ...(signal && { signal }),
       }),
