@@ -7,7 +7,7 @@ import { LabError } from "../lab/errors.ts";
 import { Expectation, endsOf, formatPort, probesBetween, renderMatrix } from "../lab/matrix.ts";
 import { type LabPaths, labPaths } from "../lab/paths.ts";
 import type { ExternalHost, ProbeResult } from "../lab/protocol.ts";
-import { stopLab } from "../lab/start.ts";
+import { findLab, stopLab } from "../lab/start.ts";
 import { explainConnection, formatExplanation } from "./explain.ts";
 import { runProbes } from "./lab-probe.ts";
 import { applyAll, bringUp, nextCommands, settle } from "./lab-up.ts";
@@ -107,12 +107,7 @@ async function runDemo(paths: LabPaths, progress: Progress): Promise<boolean> {
   const manifests = readManifests([shop]);
   const policies = manifests.filter(({ kind }) => kind === "NetworkPolicy");
   const others = manifests.filter(({ kind }) => kind !== "NetworkPolicy");
-  const { status, isNew } = await bringUp(paths, nodes, progress);
-  if (!isNew) {
-    throw new LabError(
-      `lab "${paths.name}" is up already: take it down, or give the demo another one with --lab`,
-    );
-  }
+  const { status } = await bringUp(paths, nodes, progress);
   const { externalHosts } = status;
   progress.say(`applying ${others.length} objects of examples/shop, without its policies`);
   await applyAll(paths, others);
@@ -134,6 +129,11 @@ async function runDemo(paths: LabPaths, progress: Progress): Promise<boolean> {
 export async function demo({ lab, once }: DemoOptions): Promise<void> {
   const paths = labPaths(lab);
   const progress = new Progress();
+  if ((await findLab(paths)) !== undefined) {
+    throw new LabError(
+      `lab "${lab}" is up already: take it down, or give the demo another one with --lab`,
+    );
+  }
   let agreed = false;
   try {
     agreed = await runDemo(paths, progress);
