@@ -13,6 +13,7 @@ import { openUdp } from "./native.ts";
 export function attemptUdp({ netns, to, port }: ProbeTarget): Attempt {
   const { promise, resolve } = Promise.withResolvers<AttemptResult>();
   const { family } = parseAddress(to);
+  const fd = openUdp(netns, family);
   const socket = createSocket(family === 4 ? "udp4" : "udp6");
   let open = true;
   const close = (): void => {
@@ -21,7 +22,7 @@ export function attemptUdp({ netns, to, port }: ProbeTarget): Attempt {
   };
   socket.on("error", (error) => resolve(failure(error)));
   socket.on("message", (bytes) => resolve({ kind: "answered", by: identityIn(bytes.toString()) }));
-  socket.bind({ fd: openUdp(netns, family) });
+  socket.bind({ fd });
   // Connected, the socket is told when the other end answers by ICMP that the port is closed.
   socket.connect(port, to, (error?: Error) => {
     if (error !== undefined && error !== null) resolve(failure(error));

@@ -39,11 +39,6 @@ export async function runIp(lines: readonly string[], netns?: string): Promise<v
   await run(["ip", ...where, "-batch", "-"], `${lines.join("\n")}\n`);
 }
 
-/** A line for `runScript`: a lost question for a neighbour is asked again soon, not after a second. */
-export function repeatNeighbourSearch(device: string): string {
-  return `for f in /proc/sys/net/ipv[46]/neigh/${device}/retrans_time_ms; do echo 100 >$f; done`;
-}
-
 /** Runs a script of sh(1) in the namespace; stops at the first command that fails. */
 export async function runScript(netns: string, lines: readonly string[]): Promise<void> {
   await run(["nsenter", `--net=${netnsPath(netns)}`, "sh", "-e"], `${lines.join("\n")}\n`);

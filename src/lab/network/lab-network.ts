@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { LabError } from "../errors.ts";
 import { labPaths } from "../paths.ts";
 import { cleanup, netnsOf } from "./cleanup.ts";
-import { netnsPath, repeatNeighbourSearch, run, runIp, runScript } from "./command.ts";
+import { netnsPath, run, runIp, runScript } from "./command.ts";
 import { LabNode, createDatabase } from "./lab-node.ts";
 import {
   type ExternalHostSpec,
@@ -32,6 +32,9 @@ export interface ExternalHost {
   readonly netns: string;
   readonly addresses: readonly string[];
 }
+
+/** The fabric's bridge, on which the nodes are. */
+const bridge = "underlay";
 
 /**
  * For every namespace, before its interfaces are up. Addresses are given out, and asking around whether another host has
@@ -68,6 +71,12 @@ async function allDone(promises: readonly Promise<void>[]): Promise<void> {
 async function connectHosts(plan: NetworkPlan): Promise<void> {
   const hosts = [...plan.nodes, ...plan.externalHosts];
   await runIp([plan.fabric, ...hosts.map(({ netns }) => netns)].map((name) => `netns add ${name}`));
+  // Before the others: the kernel may take a second to notice that a veth pair whose ends have the same index in their
+  // namespaces has come up, so the fabric's ends must not be the first of theirs as well.
+  await runIp(
+    [`link add ${bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`],
+    plan.fabric,
+  );
   await runIp(
     hosts.map(
       ({ port, netns }) =>
@@ -77,13 +86,10 @@ async function connectHosts(plan: NetworkPlan): Promise<void> {
 }
 
 async function configureFabric(plan: NetworkPlan): Promise<void> {
-  const bridge = "underlay";
   await runScript(plan.fabric, [
     ...routerSettings,
     // Frames between nodes are bridged, and no packet filter has a say in it.
     "for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e $f ] || echo 0 >$f; done",
-    `ip link add ${bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
-    repeatNeighbourSearch(bridge),
     `ip link set ${bridge} up`,
     ...underlayRouters.map((address) => `ip address add ${address} dev ${bridge}`),
     ...plan.nodes.flatMap(({ port }) => [

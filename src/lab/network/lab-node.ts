@@ -7,9 +7,9 @@ import { mapOf } from "../../ovsdb/value.ts";
 import { OvsdbClient } from "../../switch/ovsdb-client.ts";
 import { LabError } from "../errors.ts";
 import { Supervisor } from "../supervisor.ts";
-import { attemptTcp } from "./attempt-tcp.ts";
-import { netnsPath, repeatNeighbourSearch, run, runScript } from "./command.ts";
+import { netnsPath, run, runScript } from "./command.ts";
 import { type HostPlan, uplinkName } from "./plan.ts";
+import { Prober } from "./prober.ts";
 
 const schema = "/usr/share/openvswitch/vswitch.ovsschema";
 /** The switch's own way to the underlay, apart from the bridge that agents work on. */
@@ -169,7 +169,6 @@ export class LabNode {
     await until(`${underlayBridge} of ${this.name}`, () => hasBridge(pid));
     const { netns, placements } = this.#plan;
     await runScript(netns, [
-      repeatNeighbourSearch(underlayBridge),
       `ip link set ${underlayBridge} up`,
       ...placements.flatMap(({ address, length, router }) => [
         `ip address replace ${address}/${length} dev ${underlayBridge}`,
@@ -181,15 +180,20 @@ export class LabNode {
 
   /** Waits until packets pass: the switch forwards a moment after it has made its interfaces. */
   async #reach(router: string): Promise<void> {
-    const attempt = attemptTcp({ netns: this.netns, to: router, port: 1 });
-    const late = sleep(startTimeoutMs, undefined, { ref: false });
-    try {
-      // Nothing listens there: the answer is a refusal.
-      if ((await Promise.race([attempt.result, late])) === undefined) {
+    const request = {
+      netns: this.netns,
+      to: router,
+      protocol: "tcp",
+      port: 1,
+      timeoutMs: 1_000,
+    } as const;
+    const deadline = performance.now() + startTimeoutMs;
+    const prober = new Prober();
+    // Nothing listens there: a refusal is the answer of the router itself.
+    while ((await prober.probe(request)).verdict !== "refused") {
+      if (performance.now() > deadline) {
         throw new LabError(`${this.name} does not reach its router ${router}`);
       }
-    } finally {
-      attempt.close();
     }
   }
 }

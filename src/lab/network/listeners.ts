@@ -26,22 +26,24 @@ interface Closable {
 
 /** Each accepted connection gets the identity and a newline and is closed, whatever the client says. */
 function listenTcp(netns: string, port: number, identity: string): Server {
+  const fd = bindPort(netns, "tcp", port);
   const server = createServer((socket) => {
     socket.on("error", () => socket.destroy());
     socket.resume();
     socket.end(`${identity}\n`);
   });
-  return server.listen({ fd: bindPort(netns, "tcp", port) });
+  return server.listen({ fd });
 }
 
 /** Each datagram is answered with the identity and a newline. */
 function listenUdp(netns: string, port: number, identity: string): UdpSocket {
+  const fd = bindPort(netns, "udp", port);
   const socket = createSocket("udp6");
   socket.on("error", () => undefined);
   socket.on("message", (_, sender) => {
     socket.send(`${identity}\n`, sender.port, sender.address, () => undefined);
   });
-  socket.bind({ fd: bindPort(netns, "udp", port) });
+  socket.bind({ fd });
   return socket;
 }
 
