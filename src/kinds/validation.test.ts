@@ -621,6 +621,29 @@ const creations: readonly Case[] = [
       'spec.mac: Invalid value: "01:00:00:00:00:02": must be a unicast MAC address in lower case, (e.g. 0a:00:00:00:00:01)',
     ],
   ],
+  [
+    "cluster addresses that differ",
+    serviceKind,
+    service,
+    { spec: { clusterIP: "10.96.0.1", clusterIPs: ["10.96.0.2"] } },
+    ['spec.clusterIPs: Invalid value: ["10.96.0.2"]: first value must match `clusterIP`'],
+  ],
+  [
+    "two cluster addresses of a family",
+    serviceKind,
+    service,
+    { spec: { clusterIP: "10.96.0.1", clusterIPs: ["10.96.0.1", "10.96.0.2"] } },
+    [
+      'spec.clusterIPs: Invalid value: ["10.96.0.1","10.96.0.2"]: may only hold up to 2 values, one of each IP family',
+    ],
+  ],
+  [
+    "an IPv4-mapped address",
+    endpointKind,
+    endpoint,
+    { spec: { addresses: ["::ffff:a00:2"] } },
+    ['spec.addresses[0]: Invalid value: "::ffff:a00:2": must not be an IPv4-mapped IPv6 address'],
+  ],
 ];
 
 for (const [name, kind, base, patch, expected] of creations) {
