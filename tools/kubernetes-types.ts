@@ -1,7 +1,8 @@
 // Writes src/kinds/kubernetes.json: the fields of Kubernetes' built-in types. Names, types and what is required come from the
 // pinned @kubernetes/client-node; how lists merge comes from the table beside, for that package does not know it.
 //
-//   node tools/kubernetes-types.ts
+//   node tools/kubernetes-types.ts            writes the file
+//   node tools/kubernetes-types.ts --check    fails when the file is another
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -112,5 +113,8 @@ const unknown = [
 ];
 if (unknown.length > 0) throw new Error(`facts of what does not exist: ${unknown.join(", ")}`);
 const output = new URL("../src/kinds/kubernetes.json", import.meta.url);
-writeFileSync(output, `${JSON.stringify(Object.fromEntries(sorted), null, 2)}\n`);
-console.log(`${sorted.length} types`);
+const text = `${JSON.stringify(Object.fromEntries(sorted), null, 2)}\n`;
+if (!process.argv.includes("--check")) writeFileSync(output, text);
+else if (readFileSync(output, "utf8") !== text) {
+  throw new Error("src/kinds/kubernetes.json is not what this tool writes: run it");
+}
