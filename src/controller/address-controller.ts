@@ -1,7 +1,7 @@
 // Gives every placed pod an Endpoint object with addresses out of its namespace's network, and takes it away again when
 // the pod is gone. Keys are `namespace/name`; what is wanted follows from the objects alone, so it does not matter which
 // event, or which crash, came before.
-import type { AddressSpace } from "../ipam/address-space.ts";
+import type { AddressSpace, NetworkCidrs } from "../ipam/address-space.ts";
 import { AddressesExhaustedError } from "./errors.ts";
 
 /** What of a pod decides about its addresses. */
@@ -15,6 +15,8 @@ export interface PlacedPod {
 /** What of an Endpoint object is needed to keep or remove it. */
 export interface KnownEndpoint {
   readonly uid: string;
+  /** metadata.resourceVersion as a number: what is known is not replaced by what was before it. */
+  readonly version: number;
   /** The pod that it was made for. */
   readonly podUid: string | undefined;
   readonly node: string;
@@ -32,8 +34,15 @@ export interface NewEndpoint {
   readonly mac: string;
 }
 
-/** The writes; each resolves once stored and rejects on conflict, and then the key is tried again. */
-export interface AddressWrites {
+/** What is stored, read at one time. */
+export interface StoredAddresses {
+  readonly networks: ReadonlyMap<string, NetworkCidrs>;
+  readonly endpoints: ReadonlyMap<string, KnownEndpoint>;
+}
+
+/** The store of addresses. A write resolves once stored; one that rejects may have been stored all the same. */
+export interface AddressStore {
+  read(): Promise<StoredAddresses>;
   /** Resolves to the network's name. */
   createNetwork(namespace: string, domain: string, cidrs: readonly string[]): Promise<string>;
   createEndpoint(namespace: string, name: string, endpoint: NewEndpoint): Promise<KnownEndpoint>;
@@ -43,13 +52,15 @@ export interface AddressWrites {
 
 export class AddressController {
   readonly #space: AddressSpace;
-  readonly #writes: AddressWrites;
+  readonly #store: AddressStore;
   readonly #pods = new Map<string, PlacedPod>();
   readonly #endpoints = new Map<string, KnownEndpoint>();
+  /** Whether a write has failed since the store was read: then it is not known what it left. */
+  #uncertain = false;
 
-  constructor(space: AddressSpace, writes: AddressWrites) {
+  constructor(space: AddressSpace, store: AddressStore) {
     this.#space = space;
-    this.#writes = writes;
+    this.#store = store;
   }
 
   /** `undefined` for pods that are gone, have ended, are not placed or use their node's network. */
@@ -58,24 +69,33 @@ export class AddressController {
     else this.#pods.delete(key);
   }
 
-  setEndpoint(key: string, endpoint: KnownEndpoint | undefined): void {
-    if (endpoint) this.#endpoints.set(key, endpoint);
-    else this.#endpoints.delete(key);
+  /** News of an endpoint, which may be older than what is known by its own write. */
+  setEndpoint(key: string, endpoint: KnownEndpoint): void {
+    if ((this.#endpoints.get(key)?.version ?? -1) > endpoint.version) return;
+    this.#endpoints.set(key, endpoint);
     this.#space.setEndpoint(key, endpoint);
+  }
+
+  /** News that this endpoint is gone; one that has taken its name since is not. */
+  removeEndpoint(key: string, uid: string): void {
+    if (this.#endpoints.get(key)?.uid !== uid) return;
+    this.#endpoints.delete(key);
+    this.#space.setEndpoint(key, undefined);
   }
 
   /**
    * For a work queue with one worker: proposals are made against what has been stored.
-   * @throws {AddressesExhaustedError} and whatever the writes reject with
+   * @throws {AddressesExhaustedError} and whatever the store rejects with
    */
   async reconcile(key: string): Promise<void> {
+    if (this.#uncertain) await this.#readAgain();
     const [namespace = "", name = ""] = key.split("/");
     const pod = this.#pods.get(key);
     const endpoint = this.#endpoints.get(key);
     if (endpoint && isFor(endpoint, pod)) return;
     if (endpoint) {
-      await this.#writes.deleteEndpoint(namespace, name, endpoint.uid);
-      this.setEndpoint(key, undefined);
+      await this.#written(this.#store.deleteEndpoint(namespace, name, endpoint.uid));
+      this.removeEndpoint(key, endpoint.uid);
     }
     if (pod) await this.#allocate(namespace, name, pod);
   }
@@ -86,7 +106,7 @@ export class AddressController {
       if (proposal.kind === "refused") throw new AddressesExhaustedError(proposal.reason);
       if (proposal.kind === "network") {
         const { cidrs } = proposal;
-        const id = await this.#writes.createNetwork(namespace, pod.domain, cidrs);
+        const id = await this.#written(this.#store.createNetwork(namespace, pod.domain, cidrs));
         this.#space.setNetwork(`${namespace}/${id}`, {
           domain: pod.domain,
           zone: namespace,
@@ -97,10 +117,30 @@ export class AddressController {
       const { network, addresses, mac } = proposal;
       const { uid: podUid, node, domain } = pod;
       const wanted = { podUid, node, domain, network, addresses, mac };
-      const stored = await this.#writes.createEndpoint(namespace, name, wanted);
+      const stored = await this.#written(this.#store.createEndpoint(namespace, name, wanted));
       this.setEndpoint(`${namespace}/${name}`, stored);
       return;
     }
+  }
+
+  async #written<T>(write: Promise<T>): Promise<T> {
+    try {
+      return await write;
+    } catch (error) {
+      this.#uncertain = true;
+      throw error;
+    }
+  }
+
+  /** O(all), and only after a failure: an address that is given out twice costs more. */
+  async #readAgain(): Promise<void> {
+    const { networks, endpoints } = await this.#store.read();
+    for (const [id, network] of networks) this.#space.setNetwork(id, network);
+    for (const [key, { uid }] of this.#endpoints) {
+      if (!endpoints.has(key)) this.removeEndpoint(key, uid);
+    }
+    for (const [key, endpoint] of endpoints) this.setEndpoint(key, endpoint);
+    this.#uncertain = false;
   }
 }
 

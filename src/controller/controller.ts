@@ -8,7 +8,7 @@ import { MessageServer } from "../runtime/message-server.ts";
 import type { StreamAddress, TlsCredentials } from "../runtime/stream-address.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
 import { AddressController } from "./address-controller.ts";
-import { addressWrites } from "./address-writes.ts";
+import { addressStore } from "./address-store.ts";
 import { AgentServer, type AgentSessionStatus } from "./agent-server.ts";
 import { ModelFeed } from "./model-feed.ts";
 import { ObjectWatch, type WatchProgress } from "./object-watch.ts";
@@ -53,7 +53,7 @@ export class Controller {
     this.#options = options;
     const { client, log } = options;
     const space = new AddressSpace();
-    const addresses = new AddressController(space, addressWrites(client));
+    const addresses = new AddressController(space, addressStore(client));
     this.#queue = new WorkQueue({
       reconcile: async (key) => await addresses.reconcile(key),
       onError: (pod, error, attempt) => log.warn({ pod, attempt, err: error }, "addresses"),

@@ -62,13 +62,15 @@ export class ModelFeed {
     this.#join(key);
   }
 
-  setEndpoint(key: string, object: unknown): void {
-    if (object === undefined) this.#endpoints.delete(key);
-    else this.#endpoints.set(key, object);
-    this.#options.addresses.setEndpoint(
-      key,
-      object === undefined ? undefined : knownEndpoint(key, object),
-    );
+  /** `old` is the object that is gone when `object` is undefined. */
+  setEndpoint(key: string, object: unknown, old: unknown): void {
+    if (object === undefined) {
+      this.#endpoints.delete(key);
+      this.#options.addresses.removeEndpoint(key, knownEndpoint(key, old).uid);
+    } else {
+      this.#endpoints.set(key, object);
+      this.#options.addresses.setEndpoint(key, knownEndpoint(key, object));
+    }
     this.#options.onPod(key);
     this.#join(key);
   }
@@ -159,6 +161,7 @@ export function knownEndpoint(key: string, object: unknown): KnownEndpoint {
   const namespace = key.slice(0, key.indexOf("/"));
   return {
     uid: stringOf(fieldAt(object, "metadata", "uid")) ?? "",
+    version: Number(fieldAt(object, "metadata", "resourceVersion")),
     podUid: podUidOf(object),
     node: stringOf(fieldAt(object, "spec", "node")) ?? "",
     domain: stringOf(fieldAt(object, "spec", "domain")) ?? "",

@@ -13,7 +13,8 @@ import type { Pod } from "../kinds/pod-type.ts";
 import type { Log } from "../runtime/log.ts";
 import type { ModelFeed } from "./model-feed.ts";
 
-type SetObject = (key: string, object: unknown) => void;
+/** `object` is undefined for one that is gone, and `old` is then what it was. */
+type SetObject = (key: string, object: unknown, old: unknown) => void;
 
 /**
  * Where a copy of a kind's objects stands. A reader who finds as many objects in the API and none newer knows that the copy
@@ -38,6 +39,7 @@ interface Stripped {
     readonly name: string;
     readonly namespace?: string;
     readonly uid: string;
+    readonly resourceVersion: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
   };
@@ -46,10 +48,11 @@ interface Stripped {
 }
 
 function stripMetadata({ metadata }: KubeObject): Stripped["metadata"] {
-  const { name, namespace, uid, labels, annotations } = metadata;
+  const { name, namespace, uid, resourceVersion, labels, annotations } = metadata;
   return {
     name,
     uid,
+    resourceVersion,
     ...(namespace === undefined ? {} : { namespace }),
     ...(labels === undefined ? {} : { labels }),
     ...(annotations === undefined ? {} : { annotations }),
@@ -103,7 +106,7 @@ export class ObjectWatch {
       this.#watch(nodeKind, strip, (key, object) => feed.setNode(key, object)),
       this.#watch(namespaceKind, strip, (key, object) => feed.setNamespace(key, object)),
       this.#watch(networkKind, strip, (key, object) => feed.setNetwork(key, object)),
-      this.#watch(endpointKind, strip, (key, object) => feed.setEndpoint(key, object)),
+      this.#watch(endpointKind, strip, (key, object, old) => feed.setEndpoint(key, object, old)),
       this.#watch(networkPolicyKind, strip, (key, object) => feed.setNetworkPolicy(key, object)),
       this.#watch(podKind, stripPod, (key, object) => feed.setPod(key, object)),
     ];
@@ -134,8 +137,8 @@ export class ObjectWatch {
     set: SetObject,
   ): Watched {
     const { client, onChange, log } = this.#options;
-    const apply = (object: Stripped, value: Stripped | undefined): void => {
-      set(keyOf(object), value);
+    const apply = (key: string, object: Stripped | undefined, old: Stripped | undefined): void => {
+      set(key, object, old);
       onChange();
     };
     const reflector = new Reflector({
@@ -143,8 +146,8 @@ export class ObjectWatch {
       kind,
       strip: stripped,
       handlers: {
-        set: (object: Stripped) => apply(object, object),
-        delete: (object: Stripped) => apply(object, undefined),
+        set: (object: Stripped, old: Stripped | undefined) => apply(keyOf(object), object, old),
+        delete: (old: Stripped) => apply(keyOf(old), undefined, old),
       },
       onRetry: (error, delayMs) =>
         log.warn({ kind: kind.kind, error: error.message, delayMs }, "watch is tried again"),

@@ -1,13 +1,35 @@
-// The address controller's writes as API calls.
+// The address controller's store: the API server.
 import type { ApiClient } from "../client/api-client.ts";
 import { endpointKind } from "../kinds/endpoint.ts";
 import { networkKind } from "../kinds/network.ts";
 import { StatusError } from "../apimachinery/errors.ts";
-import type { AddressWrites } from "./address-controller.ts";
+import type { KubeObject } from "../apimachinery/kind.ts";
+import type { AddressStore } from "./address-controller.ts";
 import { knownEndpoint } from "./model-feed.ts";
 
-export function addressWrites(client: ApiClient): AddressWrites {
+function keyOf({ metadata: { namespace, name } }: KubeObject): string {
+  return `${namespace}/${name}`;
+}
+
+export function addressStore(client: ApiClient): AddressStore {
   return {
+    async read() {
+      const [networks, endpoints] = await Promise.all([
+        client.list(networkKind),
+        client.list(endpointKind),
+      ]);
+      return {
+        networks: new Map(
+          networks.items.map((item) => [
+            keyOf(item),
+            { ...item.spec, zone: item.metadata.namespace ?? "" },
+          ]),
+        ),
+        endpoints: new Map(
+          endpoints.items.map((item) => [keyOf(item), knownEndpoint(keyOf(item), item)]),
+        ),
+      };
+    },
     async createNetwork(namespace, domain, cidrs) {
       const created = await client.create(networkKind, {
         apiVersion: "isobar.io/v1alpha1",
