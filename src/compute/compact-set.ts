@@ -1,53 +1,67 @@
 /** Up to this many values are kept in a list, which is several times smaller than a hash table and no slower. */
 export const few = 8;
 
-export const none: readonly never[] = [];
-
-/** Lists are copied to their exact size: one that grows in place reserves room for sixteen more. */
-export function appended<Value>(list: readonly Value[], value: Value): readonly Value[] {
-  return list.length === 0 ? [value] : list.concat([value]);
-}
-
-export function without<Value>(list: readonly Value[], index: number): readonly Value[] {
-  if (index < 0) return list;
-  return list.length === 1 ? none : list.toSpliced(index, 1);
-}
-
 /**
- * A set for the many places that mostly hold one or two values. Their order is of no meaning, and values must not be
- * added or deleted while it is gone through.
+ * A set for the many places that mostly hold one or two values: one is kept as it is, some in a list, many in a set. Their
+ * order is of no meaning, and they must not be added or deleted while they are gone through. Values must be neither
+ * lists nor sets.
  */
-export class CompactSet<Value> {
-  #few: readonly Value[] = none;
-  #many: Set<Value> | undefined;
+export class CompactSet<Value extends string | object> {
+  #store: undefined | Value | readonly Value[] | Set<Value>;
 
   get size(): number {
-    return this.#many?.size ?? this.#few.length;
+    const store = this.#store;
+    if (store === undefined) return 0;
+    if (store instanceof Set) return store.size;
+    return isList(store) ? store.length : 1;
   }
 
   has(value: Value): boolean {
-    return this.#many?.has(value) ?? this.#few.includes(value);
+    const store = this.#store;
+    if (store === undefined || store === value) return store !== undefined;
+    if (store instanceof Set) return store.has(value);
+    return isList(store) && store.includes(value);
   }
 
   add(value: Value): void {
-    if (this.#many !== undefined) this.#many.add(value);
-    else if (this.#few.includes(value)) return;
-    else if (this.#few.length < few) this.#few = appended(this.#few, value);
-    else {
-      this.#many = new Set(this.#few).add(value);
-      this.#few = none;
-    }
+    const store = this.#store;
+    if (store === undefined) this.#store = value;
+    else if (store instanceof Set) store.add(value);
+    else if (this.has(value)) return;
+    else if (!isList(store)) this.#store = [store, value];
+    // Copied to the exact size: a list that grows in place reserves room for sixteen more.
+    else if (store.length < few) this.#store = store.concat([value]);
+    else this.#store = new Set(store).add(value);
   }
 
   delete(value: Value): void {
-    if (this.#many !== undefined) {
-      this.#many.delete(value);
-      return;
+    const store = this.#store;
+    if (store === value) {
+      this.#store = undefined;
+    } else if (store instanceof Set) {
+      store.delete(value);
+    } else if (isList(store)) {
+      this.#store = unwrapped<Value>(store.filter((each) => each !== value));
     }
-    this.#few = without(this.#few, this.#few.indexOf(value));
   }
 
   [Symbol.iterator](): Iterator<Value> {
-    return (this.#many ?? this.#few).values();
+    const store = this.#store;
+    if (store === undefined) return none.values();
+    if (store instanceof Set) return store.values();
+    return (isList(store) ? store : [store]).values();
   }
+}
+
+export const none: readonly never[] = [];
+
+export function isList<Value>(
+  store: undefined | Value | readonly Value[],
+): store is readonly Value[] {
+  return Array.isArray(store);
+}
+
+/** A list as it is stored: one value stands alone. */
+export function unwrapped<Value>(list: readonly Value[]): undefined | Value | readonly Value[] {
+  return list.length > 1 ? list : list[0];
 }

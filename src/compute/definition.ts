@@ -13,7 +13,10 @@ import { byCodeUnits, word } from "./words.ts";
 /** Identities by selector. */
 export interface EndpointsDefinition {
   readonly kind: "endpoints";
+  /** `scope` and the text of the label selector. */
   readonly id: string;
+  /** Text of the zone selector. */
+  readonly scope: string;
   readonly selector: EndpointSelector;
 }
 
@@ -46,22 +49,22 @@ function requirementText({ key, operator, values }: SelectorRequirement): string
 /** Requirements in canonical order, e.g. `!legacy,app=web,tier in (a,b)`; `*` matches everything. */
 function selectorText(selector: LabelSelector): string {
   const requirements = requirementsOf(selector);
-  const [only] = requirements;
-  if (only === undefined) return "*";
-  if (requirements.length === 1) return requirementText(only);
+  const [first] = requirements;
+  if (first === undefined) return "*";
+  if (requirements.length === 1) return requirementText(first);
   const texts = new Set(requirements.map(requirementText));
   return [...texts].toSorted(byCodeUnits).join(",");
 }
 
 /** `shop`, or `{team=a}` where zones are selected by their labels. */
-export function zonesText(zones: ZoneSelector): string {
+function zonesText(zones: ZoneSelector): string {
   return zones.kind === "name" ? word(zones.name) : `{${selectorText(zones.selector)}}`;
 }
 
-/** `shop app=web`, or `{team=a} app=web` where zones are selected by their labels. */
+/** With an id such as `shop app=web` or `{team=a} app=web`. */
 export function defineEndpoints(selector: EndpointSelector): EndpointsDefinition {
-  const id = `${zonesText(selector.zones)} ${selectorText(selector.endpoints)}`;
-  return { kind: "endpoints", id, selector };
+  const scope = zonesText(selector.zones);
+  return { kind: "endpoints", id: `${scope} ${selectorText(selector.endpoints)}`, scope, selector };
 }
 
 /** Canonical text of a prefix; `undefined` where it is none. */

@@ -13,11 +13,11 @@
 //   domains, nodes --> domain, node resources
 import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
 import type { Policy } from "../model/policy.ts";
-import { EncodedDelta } from "../southbound/encoded.ts";
+import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
 import { Groups } from "./groups.ts";
 import { Identities } from "./identities.ts";
 import { Inputs } from "./inputs.ts";
-import { Policies } from "./policies.ts";
+import { compileChanges } from "./policies.ts";
 import { Postures } from "./postures.ts";
 import { Relevance } from "./relevance.ts";
 import { Rules } from "./rules.ts";
@@ -56,15 +56,14 @@ export class ComputeDelta {
  */
 export class Compute {
   readonly #inputs = new Inputs();
-  readonly #domains = new SharedResources("domain");
-  readonly #nodes = new SharedResources("node");
-  readonly #policies = new Policies(this.#inputs);
+  readonly #domains = new SharedResources();
+  readonly #nodes = new SharedResources();
   readonly #relevance = new Relevance();
   readonly #identities = new Identities(this.#inputs, this.#relevance);
-  readonly #groups = new Groups(this.#inputs);
-  readonly #rules = new Rules(this.#policies, this.#groups);
+  readonly #groups = new Groups();
+  readonly #rules = new Rules(this.#groups);
   readonly #postures = new Postures(this.#groups);
-  readonly #spans = new Spans(this.#identities, this.#postures);
+  readonly #spans = new Spans(this.#identities);
 
   setZone(name: string, zone: Zone | undefined): void {
     this.#inputs.zones.set(name, zone);
@@ -89,16 +88,17 @@ export class Compute {
   /** Computes what the inputs set since the last flush change. Cost grows with these, not with what there is. */
   flush(): ComputeDelta {
     const underlay = this.#flushUnderlay();
-    const zones = [...this.#inputs.zones.takeChanges().keys()];
-    const endpoints = this.#inputs.endpoints.takeChanges().keys();
+    const zones = this.#inputs.zones.changes;
+    const endpoints = this.#inputs.endpoints.changes;
+    const policies = compileChanges(this.#inputs.policies.changes);
 
-    const policies = this.#policies.update(this.#inputs.policies.takeChanges().keys());
     const relevance = this.#relevance.update(policies);
     const identities = this.#identities.update(endpoints, zones, relevance);
     const groups = this.#groups.update(policies, zones, identities);
     const rules = this.#rules.update(policies, groups);
     const postures = this.#postures.update(policies, identities, groups);
     const byNode = this.#spans.update({ rules, groups, identities, postures });
+    this.#inputs.settle();
     return new ComputeDelta(underlay, this.#identities.takeDelta(), byNode);
   }
 
@@ -107,7 +107,7 @@ export class Compute {
     return EncodedDelta.join([
       EncodedDelta.join([this.#domains.all, this.#nodes.all]),
       this.#spans.stateOf(node),
-      this.#identities.resources.all,
+      this.#identities.all,
     ]);
   }
 
@@ -115,30 +115,24 @@ export class Compute {
   get size(): number {
     const indexes = [
       this.#inputs,
-      this.#policies,
       this.#domains,
       this.#nodes,
       this.#relevance,
       this.#identities,
       this.#groups,
       this.#rules,
-      this.#postures,
-      this.#spans,
     ];
     return indexes.reduce((sum, index) => sum + index.size, 0);
   }
 
   #flushUnderlay(): EncodedDelta {
-    for (const name of this.#inputs.domains.takeChanges().keys()) {
-      const domain = this.#inputs.domains.get(name);
-      this.#domains.set(
-        name,
-        domain && { kind: "domain", id: name, vni: domain.vni, pools: domain.pools },
-      );
+    for (const { id, after } of this.#inputs.domains.changes) {
+      const resource = after && { kind: "domain" as const, id, vni: after.vni, pools: after.pools };
+      this.#domains.replace(this.#domains.get(id), resource && new EncodedResource(resource));
     }
-    for (const name of this.#inputs.nodes.takeChanges().keys()) {
-      const node = this.#inputs.nodes.get(name);
-      this.#nodes.set(name, node && { kind: "node", id: name, addresses: node.addresses });
+    for (const { id, after } of this.#inputs.nodes.changes) {
+      const resource = after && { kind: "node" as const, id, addresses: after.addresses };
+      this.#nodes.replace(this.#nodes.get(id), resource && new EncodedResource(resource));
     }
     return EncodedDelta.join([this.#domains.takeDelta(), this.#nodes.takeDelta()]);
   }

@@ -1,9 +1,10 @@
+import type { Labels, Zone } from "../model/endpoint.ts";
 import type { LabelSelector } from "../model/policy.ts";
 import { matchesSelector } from "../model/selector.ts";
 import { type SplitDefinition, groupsOf, splitsOf } from "./compile.ts";
 import type { GroupDefinition } from "./definition.ts";
 import type { IdentityChanges } from "./identities.ts";
-import type { Inputs } from "./inputs.ts";
+import type { InputEntry } from "./inputs.ts";
 import { Group, type Identity } from "./membership.ts";
 import { Multimap } from "./multimap.ts";
 import type { PolicyChanges } from "./policies.ts";
@@ -32,7 +33,6 @@ export interface GroupChanges {
  * share a token. It knows nothing of rules or nodes.
  */
 export class Groups {
-  readonly #inputs: Inputs;
   readonly #groups = new Map<string, Group>();
   readonly #scopes = new Scopes();
   readonly #identitiesByZone = new Multimap<string, Identity>();
@@ -41,10 +41,6 @@ export class Groups {
   #left: MembershipChange[] = [];
   #changed = new Set<Group>();
   #repartitioned = new Set<Group>();
-
-  constructor(inputs: Inputs) {
-    this.#inputs = inputs;
-  }
 
   get size(): number {
     return (
@@ -66,11 +62,11 @@ export class Groups {
    */
   update(
     { came, went }: PolicyChanges,
-    zones: Iterable<string>,
+    zones: readonly InputEntry<Zone>[],
     identities: IdentityChanges,
   ): GroupChanges {
     for (const identity of identities.vanished) this.#forget(identity);
-    for (const zone of zones) this.#rescope(zone);
+    for (const { id, after } of zones) this.#rescope(id, after?.labels);
     for (const policy of came) {
       for (const definition of groupsOf(policy)) this.#use(definition);
       for (const split of splitsOf(policy)) this.#useSplit(split);
@@ -98,8 +94,7 @@ export class Groups {
     for (const token of tokensOf(labels)) this.#identitiesByToken.delete(token, identity);
   }
 
-  #rescope(zone: string): void {
-    const labels = this.#inputs.zones.get(zone)?.labels;
+  #rescope(zone: string, labels: Labels | undefined): void {
     for (const { scope, selected } of this.#scopes.setZone(zone, labels)) {
       for (const identity of this.#identitiesByZone.get(zone)) {
         for (const group of this.#scopes.selectingInScope(scope, identity)) {
@@ -122,8 +117,9 @@ export class Groups {
 
   #fill(group: SelectorGroup): void {
     this.#scopes.add(group);
+    if (this.#identitiesByZone.size === 0) return;
     const zones = this.#scopes.zonesOf(group);
-    const { endpoints } = group.selector;
+    const { endpoints } = group.definition.selector;
     for (const identity of this.#candidates(endpoints, zones)) {
       const { zone, labels } = identity.definition;
       if (zones.has(zone) && matchesSelector(endpoints, labels)) this.#join(group, identity);

@@ -1,16 +1,23 @@
-import type { Endpoint } from "../model/endpoint.ts";
-import type { EncodedDelta } from "../southbound/encoded.ts";
+import type { Endpoint, Zone } from "../model/endpoint.ts";
+import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
 import { defineIdentity, identityIdOf } from "./identity.ts";
+import { type InputEntry, type Inputs, isChanged } from "./inputs.ts";
 import { Identity } from "./membership.ts";
-import type { Inputs } from "./inputs.ts";
 import { Multimap } from "./multimap.ts";
 import { type Relevance, type RelevanceChanges, isTouched } from "./relevance.ts";
 import { SharedResources } from "./shared-resources.ts";
 
 /** An endpoint that has everything it needs to take part. */
-interface Placement {
+class Placement extends EncodedResource {
   readonly identity: Identity;
   readonly node: string;
+
+  constructor(id: string, endpoint: Endpoint, node: string, identity: Identity) {
+    const { domain, addresses, mac } = endpoint;
+    super({ kind: "endpoint", id, domain, node, addresses, mac, identity: identity.id });
+    this.identity = identity;
+    this.node = node;
+  }
 }
 
 /** A node that hosts an identity and did not, or the other way round. */
@@ -32,13 +39,12 @@ export interface IdentityChanges {
  * zone's labels nobody knows which policies it is under. It knows nothing of groups.
  */
 export class Identities {
-  readonly resources = new SharedResources("endpoint");
   readonly #inputs: Inputs;
   readonly #relevance: Relevance;
-  readonly #placements = new Map<string, Placement>();
+  readonly #placements = new SharedResources<Placement>();
   readonly #identities = new Map<string, Identity>();
   readonly #byNode = new Multimap<string, Identity>();
-  /** Identities made in this update. */
+  /** Made in this update. */
   #appeared: Identity[] = [];
   /** Where a first endpoint came or a last one went in this update; perhaps there and back. */
   #touched: Placement[] = [];
@@ -49,16 +55,12 @@ export class Identities {
   }
 
   get size(): number {
-    return this.#placements.size + this.#identities.size + this.#byNode.size + this.resources.size;
+    return this.#placements.size + this.#identities.size + this.#byNode.size;
   }
 
-  /** Number of identities. */
-  get count(): number {
-    return this.#identities.size;
-  }
-
-  values(): MapIterator<Identity> {
-    return this.#identities.values();
+  /** Every endpoint's resource. */
+  get all(): EncodedDelta {
+    return this.#placements.all;
   }
 
   /** Identities that have an endpoint on the node. */
@@ -66,70 +68,64 @@ export class Identities {
     return this.#byNode.get(node);
   }
 
-  /** `endpoints` and `zones` name what was set; cost grows with them and with the zones whose relevance changed. */
+  /** Cost grows with what changed and with the endpoints of the zones where something became relevant. */
   update(
-    endpoints: Iterable<string>,
-    zones: Iterable<string>,
+    endpoints: readonly InputEntry<Endpoint>[],
+    zones: readonly InputEntry<Zone>[],
     relevance: RelevanceChanges,
   ): IdentityChanges {
-    const dirty = new Set(endpoints);
-    for (const zone of zones) {
-      for (const id of this.#inputs.endpointsOf(zone)) dirty.add(id);
-    }
-    for (const [zone, change] of relevance) {
-      const inScope =
-        zone === undefined ? this.#inputs.endpoints.keys() : this.#inputs.endpointsOf(zone);
-      for (const id of inScope) {
-        if (dirty.has(id)) continue;
-        const endpoint = this.#inputs.endpoints.get(id);
-        if (endpoint !== undefined && isTouched(endpoint, change)) dirty.add(id);
-      }
-    }
-    for (const id of dirty) this.#place(id);
+    for (const { id, after } of endpoints) this.#place(id, after);
+    for (const { id, after } of this.#affected(zones, relevance)) this.#place(id, after);
     return this.#takeChanges();
   }
 
   takeDelta(): EncodedDelta {
-    return this.resources.takeDelta();
+    return this.#placements.takeDelta();
   }
 
-  #place(id: string): void {
-    const endpoint = this.#inputs.endpoints.get(id);
-    const placed = endpoint === undefined ? undefined : this.#placementOf(endpoint);
+  /** Endpoints whose identity might be another though they did not change. */
+  *#affected(
+    zones: readonly InputEntry<Zone>[],
+    relevance: RelevanceChanges,
+  ): Generator<InputEntry<Endpoint>, void, undefined> {
+    for (const { id, before, after } of zones) {
+      if (before !== undefined && after !== undefined) continue;
+      for (const entry of this.#inputs.endpointsOf(id)) if (!isChanged(entry)) yield entry;
+    }
+    for (const [zone, change] of relevance) {
+      const { endpoints } = this.#inputs;
+      for (const entry of zone === undefined
+        ? endpoints.entries()
+        : this.#inputs.endpointsOf(zone)) {
+        const { after } = entry;
+        if (!isChanged(entry) && after !== undefined && isTouched(after, change)) yield entry;
+      }
+    }
+  }
+
+  #place(id: string, endpoint: Endpoint | undefined): void {
     const before = this.#placements.get(id);
-    if (before?.identity !== placed?.identity || before?.node !== placed?.node) {
-      if (placed?.identity.nodes.add(placed.node) === true) this.#touched.push(placed);
-      if (before?.identity.nodes.remove(before.node) === true) this.#touched.push(before);
-    }
-    if (placed === undefined || endpoint === undefined) {
-      this.#placements.delete(id);
-      this.resources.set(id, undefined);
-      return;
-    }
-    this.#placements.set(id, placed);
-    this.resources.set(id, {
-      kind: "endpoint",
-      id,
-      domain: endpoint.domain,
-      node: placed.node,
-      addresses: endpoint.addresses,
-      mac: endpoint.mac,
-      identity: placed.identity.id,
-    });
+    const after = endpoint === undefined ? undefined : this.#placementOf(id, endpoint);
+    if (before?.text === after?.text) return;
+    this.#placements.replace(before, after);
+    if (before?.identity === after?.identity && before?.node === after?.node) return;
+    if (after?.identity.nodes.add(after.node) === true) this.#touched.push(after);
+    if (before?.identity.nodes.remove(before.node) === true) this.#touched.push(before);
   }
 
-  #placementOf(endpoint: Endpoint): Placement | undefined {
+  #placementOf(id: string, endpoint: Endpoint): Placement | undefined {
     const { node, zone, addresses } = endpoint;
-    if (node === undefined || addresses.length === 0) return undefined;
-    if (this.#inputs.zones.get(zone) === undefined) return undefined;
-    const id = identityIdOf(endpoint, this.#relevance);
-    let identity = this.#identities.get(id);
+    if (node === undefined || addresses.length === 0 || !this.#inputs.zones.has(zone)) {
+      return undefined;
+    }
+    const identityId = identityIdOf(endpoint, this.#relevance);
+    let identity = this.#identities.get(identityId);
     if (identity === undefined) {
-      identity = new Identity(defineIdentity(endpoint, this.#relevance));
-      this.#identities.set(id, identity);
+      identity = new Identity(defineIdentity(identityId, endpoint, this.#relevance));
+      this.#identities.set(identityId, identity);
       this.#appeared.push(identity);
     }
-    return { identity, node };
+    return new Placement(id, endpoint, node, identity);
   }
 
   #takeChanges(): IdentityChanges {
@@ -141,9 +137,7 @@ export class Identities {
       if (hosted) this.#byNode.add(node, identity);
       else this.#byNode.delete(node, identity);
       hostings.push({ identity, node, hosted });
-      if (identity.nodes.size === 0 && this.#identities.delete(identity.id)) {
-        vanished.push(identity);
-      }
+      if (identity.nodes.isEmpty && this.#identities.delete(identity.id)) vanished.push(identity);
     }
     const appeared = this.#appeared;
     this.#appeared = [];

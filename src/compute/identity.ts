@@ -56,11 +56,16 @@ export function identityIdOf(endpoint: Endpoint, relevance: Relevant): string {
   return id;
 }
 
-export function defineIdentity(endpoint: Endpoint, relevance: Relevant): IdentityDefinition {
+/** `id` as `identityIdOf` gives it. */
+export function defineIdentity(
+  id: string,
+  endpoint: Endpoint,
+  relevance: Relevant,
+): IdentityDefinition {
   const { domain, zone } = endpoint;
   const keys = relevantKeys(endpoint, relevance);
   return {
-    id: identityIdOf(endpoint, relevance),
+    id,
     domain,
     zone,
     // fromEntries also takes a key such as `__proto__` for what it is.

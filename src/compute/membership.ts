@@ -1,21 +1,23 @@
-// Identities and groups know each other: who is in what is written on both sides.
-import type { Direction, EndpointSelector } from "../model/policy.ts";
+// Identities and groups, and how they hang together. What belongs to one of them is kept at it rather than in tables
+// beside it: there is then nothing to look up and nothing to leave behind. Each property names who may write it.
+import type { Policy } from "../model/policy.ts";
 import { EncodedResource } from "../southbound/encoded.ts";
-import type { NetworkBlock } from "../southbound/resources.ts";
-import type { CompactMap } from "./compact-map.ts";
 import { CompactSet } from "./compact-set.ts";
 import { Counter } from "./counter.ts";
 import type { GroupDefinition } from "./definition.ts";
 import type { IdentityDefinition } from "./identity.ts";
+import type { RuleSet } from "./rule-set.ts";
 import { byCodeUnits } from "./words.ts";
 
-/** An identity that some placed endpoint has. Each property names who may write it. */
+/** An identity that some placed endpoint has. */
 export class Identity {
   readonly definition: IdentityDefinition;
   /** Nodes that host it, by the number of endpoints. Written by Identities. */
   readonly nodes = new Counter<string>();
   /** Groups that it is in. Written by Groups. */
   readonly groups = new CompactSet<Group>();
+  /** Written by Postures. */
+  posture: EncodedResource | undefined;
 
   constructor(definition: IdentityDefinition) {
     this.definition = definition;
@@ -28,7 +30,7 @@ export class Identity {
 
 /** Members of a group that have one attribute, by its value. */
 export interface Split {
-  /** Policies that ask for it. */
+  /** How often policies ask for it. */
   users: number;
   readonly parts: Map<number, Group>;
 }
@@ -36,22 +38,26 @@ export interface Split {
 /** A group with its members at the moment. Written by Groups where nobody else is named. */
 export class Group {
   readonly id: string;
-  /** `undefined` for a part of a group and for a group of networks. */
-  readonly selector: EndpointSelector | undefined;
-  readonly networks: readonly NetworkBlock[];
+  /** `undefined` for a part of another group. */
+  readonly definition: GroupDefinition | undefined;
   readonly identities = new CompactSet<Identity>();
-  /** Policies that name it. */
+  /** How often policies name it. */
   users = 0;
   /** By attribute; `undefined` while there are none. */
   splits: Map<string, Split> | undefined;
-  /** Policies that isolate its members, with the directions; `undefined` while there are none. Written by Postures. */
-  isolating: CompactMap<string, readonly Direction[]> | undefined;
+  /** Policies that isolate its members. Written by Postures. */
+  isolating: CompactSet<Policy> | undefined;
+  /** The rules of which it is the subject. Written by Spans. */
+  ruleSet: RuleSet | undefined;
+  /** Rule sets that name it. Written by Spans. */
+  readonly namedBy = new CompactSet<RuleSet>();
+  /** Nodes that have it. Written by Spans. */
+  readonly nodes = new CompactSet<string>();
   #encoded: EncodedResource | undefined;
 
   constructor(id: string, definition?: GroupDefinition) {
     this.id = id;
-    this.selector = definition?.kind === "endpoints" ? definition.selector : undefined;
-    this.networks = definition?.kind === "networks" ? definition.networks : noNetworks;
+    this.definition = definition;
   }
 
   /** Parts by the value of the attribute. */
@@ -70,11 +76,10 @@ export class Group {
       kind: "group",
       id: this.id,
       identities: Array.from(this.identities, (identity) => identity.id).toSorted(byCodeUnits),
-      networks: this.networks,
+      networks: this.definition?.kind === "networks" ? this.definition.networks : [],
     });
     return this.#encoded;
   }
 }
 
-const noNetworks: readonly NetworkBlock[] = [];
 const noParts: ReadonlyMap<number, Group> = new Map();

@@ -1,4 +1,4 @@
-import { EncodedDelta, type EncodedResource } from "../southbound/encoded.ts";
+import { EncodedDelta } from "../southbound/encoded.ts";
 import type { ResourceKey } from "../southbound/resources.ts";
 import type { Group, Identity } from "./membership.ts";
 import type { RuleSet } from "./rule-set.ts";
@@ -15,13 +15,16 @@ export class NodeDelta {
   readonly lostPostures: ResourceKey[] = [];
 
   /** In the order of `resourceKinds`. */
-  build(postureOf: (identity: Identity) => EncodedResource): EncodedDelta {
+  build(): EncodedDelta {
     const groups = Array.from(this.groups, (group) => group.encoded);
+    const postures = Array.from(this.postures, ({ posture }) => posture).filter(
+      (posture) => posture !== undefined,
+    );
     const rules = Array.from(this.ruleSets, (set) => set.all);
     return EncodedDelta.join([
       EncodedDelta.of(groups, this.lostGroups),
       EncodedDelta.join([...rules, ...this.ruleChanges]),
-      EncodedDelta.of(Array.from(this.postures, postureOf), this.lostPostures),
+      EncodedDelta.of(postures, this.lostPostures),
     ]);
   }
 }
@@ -36,11 +39,8 @@ export class NodeDeltas {
     return delta;
   }
 
-  build(postureOf: (identity: Identity) => EncodedResource): ReadonlyMap<string, EncodedDelta> {
-    const deltas = Array.from(
-      this.#nodes,
-      ([node, delta]) => [node, delta.build(postureOf)] as const,
-    );
+  build(): ReadonlyMap<string, EncodedDelta> {
+    const deltas = Array.from(this.#nodes, ([node, delta]) => [node, delta.build()] as const);
     return new Map(deltas.filter(([, delta]) => !delta.isEmpty));
   }
 }

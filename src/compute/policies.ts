@@ -1,5 +1,6 @@
+import type { Policy } from "../model/policy.ts";
 import { type CompiledPolicy, compilePolicy } from "./compile.ts";
-import type { Inputs } from "./inputs.ts";
+import type { InputEntry } from "./inputs.ts";
 
 /** A policy that was replaced both came and went. */
 export interface PolicyChanges {
@@ -8,37 +9,16 @@ export interface PolicyChanges {
   readonly went: readonly CompiledPolicy[];
 }
 
-/** Compiles each policy once. */
-export class Policies {
-  readonly #inputs: Inputs;
-  readonly #compiled = new Map<string, CompiledPolicy>();
-
-  constructor(inputs: Inputs) {
-    this.#inputs = inputs;
+/**
+ * Compiles what changed. Nothing is kept: a policy that goes is compiled once more, which is cheaper than to hold every
+ * policy twice.
+ */
+export function compileChanges(changes: readonly InputEntry<Policy>[]): PolicyChanges {
+  const came: CompiledPolicy[] = [];
+  const went: CompiledPolicy[] = [];
+  for (const { before, after } of changes) {
+    if (before !== undefined) went.push(compilePolicy(before));
+    if (after !== undefined) came.push(compilePolicy(after));
   }
-
-  get size(): number {
-    return this.#compiled.size;
-  }
-
-  get(id: string): CompiledPolicy | undefined {
-    return this.#compiled.get(id);
-  }
-
-  update(ids: Iterable<string>): PolicyChanges {
-    const changes = { ids: [...ids], came: [] as CompiledPolicy[], went: [] as CompiledPolicy[] };
-    for (const id of changes.ids) {
-      const before = this.#compiled.get(id);
-      if (before !== undefined) changes.went.push(before);
-      const policy = this.#inputs.policies.get(id);
-      if (policy === undefined) {
-        this.#compiled.delete(id);
-        continue;
-      }
-      const compiled = compilePolicy(policy);
-      this.#compiled.set(id, compiled);
-      changes.came.push(compiled);
-    }
-    return changes;
-  }
+  return { ids: changes.map(({ id }) => id), came, went };
 }

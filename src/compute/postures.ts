@@ -1,6 +1,6 @@
 import type { Direction } from "../model/policy.ts";
 import { EncodedResource } from "../southbound/encoded.ts";
-import { CompactMap } from "./compact-map.ts";
+import { CompactSet } from "./compact-set.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import type { IdentityChanges } from "./identities.ts";
 import type { Group, Identity } from "./membership.ts";
@@ -10,21 +10,9 @@ import { byCodeUnits } from "./words.ts";
 /** Which policies isolate each identity. Takes policies and memberships; gives the postures that changed. */
 export class Postures {
   readonly #groups: Groups;
-  readonly #postures = new Map<Identity, EncodedResource>();
 
   constructor(groups: Groups) {
     this.#groups = groups;
-  }
-
-  get size(): number {
-    return this.#postures.size;
-  }
-
-  /** @throws {Error} for an identity that does not exist. */
-  of(identity: Identity): EncodedResource {
-    const posture = this.#postures.get(identity);
-    if (posture === undefined) throw new Error(`identity ${identity.id} has no posture`);
-    return posture;
   }
 
   /** Gives the identities whose posture is another than before, also those that appeared; not those that vanished. */
@@ -44,15 +32,12 @@ export class Postures {
     for (const { group, identity } of groups.joined) {
       if (group.isolating !== undefined) dirty.add(identity);
     }
-    for (const identity of identities.vanished) {
-      this.#postures.delete(identity);
-      dirty.delete(identity);
-    }
+    for (const identity of identities.vanished) dirty.delete(identity);
     const changed = new Set<Identity>();
     for (const identity of dirty) {
       const posture = computePosture(identity);
-      if (posture.text === this.#postures.get(identity)?.text) continue;
-      this.#postures.set(identity, posture);
+      if (posture.text === identity.posture?.text) continue;
+      identity.posture = posture;
       changed.add(identity);
     }
     return changed;
@@ -64,14 +49,14 @@ export class Postures {
     for (const { policy, subject, isolates } of went) {
       const group = this.#groups.get(subject.id);
       if (group?.isolating === undefined || isolates.length === 0) continue;
-      group.isolating.delete(policy.id);
+      group.isolating.delete(policy);
       changed.add(group);
     }
     for (const { policy, subject, isolates } of came) {
       const group = this.#groups.get(subject.id);
       if (group === undefined || isolates.length === 0) continue;
-      group.isolating ??= new CompactMap();
-      group.isolating.set(policy.id, isolates);
+      group.isolating ??= new CompactSet();
+      group.isolating.add(policy);
       changed.add(group);
     }
     for (const group of changed) {
@@ -84,8 +69,8 @@ export class Postures {
 function computePosture(identity: Identity): EncodedResource {
   const isolating: Record<Direction, string[]> = { ingress: [], egress: [] };
   for (const group of identity.groups) {
-    for (const [policy, directions] of group.isolating?.entries() ?? []) {
-      for (const direction of directions) isolating[direction].push(policy);
+    for (const { id, isolates } of group.isolating ?? []) {
+      for (const direction of isolates) isolating[direction].push(id);
     }
   }
   return new EncodedResource({

@@ -90,7 +90,7 @@ export class Relevance implements Relevant {
     const scoped = this.#scopedOf(use);
     const counter = scoped.get(use.zone);
     const last = counter?.remove(use.name) ?? false;
-    if (counter?.size === 0) scoped.delete(use.zone);
+    if (counter?.isEmpty === true) scoped.delete(use.zone);
     return last;
   }
 

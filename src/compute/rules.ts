@@ -5,7 +5,7 @@ import { everyEndpoint } from "./definition.ts";
 import type { Group } from "./membership.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import { Multimap } from "./multimap.ts";
-import type { Policies, PolicyChanges } from "./policies.ts";
+import type { PolicyChanges } from "./policies.ts";
 import { word } from "./words.ts";
 
 /** A rule resource with its groups. */
@@ -37,18 +37,18 @@ interface Variant {
  */
 export class Rules {
   readonly #groups: Groups;
-  readonly #policies: Policies;
   readonly #rules = new Map<string, readonly GraphRule[]>();
-  /** Policies by the split group that they name. */
+  /** Policies with named ports. */
+  readonly #named = new Map<string, CompiledPolicy>();
+  /** Their ids by the groups that they split. */
   readonly #splitting = new Multimap<string, string>();
 
-  constructor(policies: Policies, groups: Groups) {
-    this.#policies = policies;
+  constructor(groups: Groups) {
     this.#groups = groups;
   }
 
   get size(): number {
-    return this.#rules.size + this.#splitting.size;
+    return this.#rules.size + this.#named.size + this.#splitting.size;
   }
 
   /** The resources of a policy at the moment. */
@@ -57,27 +57,38 @@ export class Rules {
   }
 
   update({ ids, came, went }: PolicyChanges, groups: GroupChanges): RuleChanges {
-    const dirty = new Set(ids);
-    for (const policy of went) {
-      for (const { group } of splitsOf(policy)) this.#splitting.delete(group.id, policy.policy.id);
-    }
-    for (const policy of came) {
-      for (const { group } of splitsOf(policy)) this.#splitting.add(group.id, policy.policy.id);
-    }
+    for (const policy of went) this.#unfile(policy);
+    for (const policy of came) this.#file(policy);
+    const dirty = new Map<string, CompiledPolicy | undefined>(ids.map((id) => [id, undefined]));
+    for (const policy of came) dirty.set(policy.policy.id, policy);
     for (const { id } of groups.repartitioned) {
-      for (const policy of this.#splitting.get(id)) dirty.add(policy);
+      for (const policy of this.#splitting.get(id)) dirty.set(policy, this.#named.get(policy));
     }
     const added: GraphRule[] = [];
     const removed: GraphRule[] = [];
-    for (const id of dirty) {
+    for (const [id, compiled] of dirty) {
       const before = this.of(id);
-      const after = this.#expand(this.#policies.get(id), before);
+      const after = this.#expand(compiled, before);
       if (after.length === 0) this.#rules.delete(id);
       else this.#rules.set(id, after);
       for (const rule of before) if (!after.includes(rule)) removed.push(rule);
       for (const rule of after) if (!before.includes(rule)) added.push(rule);
     }
     return { added, removed };
+  }
+
+  #file(compiled: CompiledPolicy): void {
+    const { id } = compiled.policy;
+    for (const { group } of splitsOf(compiled)) {
+      this.#splitting.add(group.id, id);
+      this.#named.set(id, compiled);
+    }
+  }
+
+  #unfile(compiled: CompiledPolicy): void {
+    const { id } = compiled.policy;
+    this.#named.delete(id);
+    for (const { group } of splitsOf(compiled)) this.#splitting.delete(group.id, id);
   }
 
   /** A rule that is as it was stays the same object. */

@@ -1,9 +1,9 @@
 // Where groups are filed, so that an identity finds the groups that select it: by the zones that a group is about, which
 // are its scope, and by a token of its label selector.
 import type { Labels } from "../model/endpoint.ts";
-import type { EndpointSelector, LabelSelector } from "../model/policy.ts";
+import type { LabelSelector } from "../model/policy.ts";
 import { matchesSelector } from "../model/selector.ts";
-import { zonesText } from "./definition.ts";
+import type { EndpointsDefinition } from "./definition.ts";
 import type { Group, Identity } from "./membership.ts";
 import { Multimap } from "./multimap.ts";
 import { anchorsOf, tokensOf } from "./token-index.ts";
@@ -11,11 +11,11 @@ import { word } from "./words.ts";
 
 /** A group of identities, not a part of one and not one of networks. */
 export interface SelectorGroup extends Group {
-  readonly selector: EndpointSelector;
+  readonly definition: EndpointsDefinition;
 }
 
 export function selectsEndpoints(group: Group): group is SelectorGroup {
-  return group.selector !== undefined;
+  return group.definition?.kind === "endpoints";
 }
 
 /** The zones that a label selector selects. Exists while some group is filed under it. */
@@ -45,16 +45,17 @@ export class Scopes {
   }
 
   add(group: SelectorGroup): void {
-    const { zones, endpoints } = group.selector;
-    const scope = zonesText(zones);
+    const { scope, selector } = group.definition;
+    const { zones, endpoints } = selector;
     for (const token of anchorsOf(endpoints)) this.#groups.add(fileName(scope, token), group);
     if (zones.kind === "labels") this.#labelScope(scope, zones.selector).groups++;
   }
 
   delete(group: SelectorGroup): void {
-    const { zones, endpoints } = group.selector;
-    const text = zonesText(zones);
-    for (const token of anchorsOf(endpoints)) this.#groups.delete(fileName(text, token), group);
+    const { scope: text, selector } = group.definition;
+    for (const token of anchorsOf(selector.endpoints)) {
+      this.#groups.delete(fileName(text, token), group);
+    }
     const scope = this.#labelScopes.get(text);
     if (scope === undefined) return;
     scope.groups--;
@@ -64,9 +65,9 @@ export class Scopes {
   }
 
   /** The zones that a filed group is about; by name also one that does not exist. */
-  zonesOf({ selector: { zones } }: SelectorGroup): ReadonlySet<string> {
-    if (zones.kind === "name") return new Set([zones.name]);
-    return this.#labelScopes.get(zonesText(zones))?.zones ?? new Set();
+  zonesOf({ definition: { scope, selector } }: SelectorGroup): ReadonlySet<string> {
+    if (selector.zones.kind === "name") return new Set([selector.zones.name]);
+    return this.#labelScopes.get(scope)?.zones ?? new Set();
   }
 
   /** Every group that selects the identity. */
@@ -105,7 +106,8 @@ export class Scopes {
   ): Generator<Group, void, undefined> {
     for (const token of tokens) {
       for (const group of this.#groups.get(fileName(scope, token))) {
-        if (matchesSelector(group.selector.endpoints, identity.definition.labels)) yield group;
+        if (matchesSelector(group.definition.selector.endpoints, identity.definition.labels))
+          yield group;
       }
     }
   }

@@ -1,34 +1,33 @@
-import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
-import type { Resource, ResourceKey } from "../southbound/resources.ts";
+import { EncodedDelta, type EncodedResource } from "../southbound/encoded.ts";
+import type { ResourceKey } from "../southbound/resources.ts";
 
-/** Resources of one kind that every node gets. */
-export class SharedResources {
-  readonly #kind: Resource["kind"];
-  readonly #resources = new Map<string, EncodedResource>();
-  #upserts: EncodedResource[] = [];
+/** Resources of one kind, which every node gets. */
+export class SharedResources<Encoded extends EncodedResource> {
+  readonly #resources = new Map<string, Encoded>();
+  #upserts: Encoded[] = [];
   #deletes: ResourceKey[] = [];
   #all: EncodedDelta | undefined;
-
-  constructor(kind: Resource["kind"]) {
-    this.#kind = kind;
-  }
 
   get size(): number {
     return this.#resources.size;
   }
 
-  /** At most once for an id between two `takeDelta`. What has the same content as before is no change. */
-  set(id: string, resource: Resource | undefined): void {
-    const before = this.#resources.get(id);
-    if (resource === undefined) {
-      if (before === undefined) return;
-      this.#resources.delete(id);
-      this.#deletes.push({ kind: this.#kind, id });
-    } else {
-      const encoded = new EncodedResource(resource);
-      if (encoded.text === before?.text) return;
-      this.#resources.set(id, encoded);
-      this.#upserts.push(encoded);
+  get(id: string): Encoded | undefined {
+    return this.#resources.get(id);
+  }
+
+  /**
+   * `before` is what the id has had; `undefined` for either is none. At most once for an id between two `takeDelta`. What
+   * has the same content as before is no change, and the one before stays.
+   */
+  replace(before: Encoded | undefined, after: Encoded | undefined): void {
+    if (before?.text === after?.text) return;
+    if (after !== undefined) {
+      this.#resources.set(after.id, after);
+      this.#upserts.push(after);
+    } else if (before !== undefined) {
+      this.#resources.delete(before.id);
+      this.#deletes.push({ kind: before.kind, id: before.id });
     }
     this.#all = undefined;
   }

@@ -1,10 +1,9 @@
-import { EncodedDelta } from "../southbound/encoded.ts";
+import type { EncodedDelta } from "../southbound/encoded.ts";
 import type { GroupChanges } from "./groups.ts";
 import type { Identities, IdentityChanges } from "./identities.ts";
 import type { Group, Identity } from "./membership.ts";
 import { Multimap } from "./multimap.ts";
-import { NodeDeltas } from "./node-delta.ts";
-import type { Postures } from "./postures.ts";
+import { NodeDelta, NodeDeltas } from "./node-delta.ts";
 import { RuleSet } from "./rule-set.ts";
 import type { RuleChanges } from "./rules.ts";
 
@@ -23,22 +22,9 @@ export interface SpanInputs {
  */
 export class Spans {
   readonly #identities: Identities;
-  readonly #postures: Postures;
-  /** By subject. Empty sets are dropped. */
-  readonly #ruleSets = new Map<Group, RuleSet>();
-  readonly #namedBy = new Multimap<Group, RuleSet>();
-  /** Nodes that have the group. */
-  readonly #groupNodes = new Multimap<Group, string>();
 
-  constructor(identities: Identities, postures: Postures) {
+  constructor(identities: Identities) {
     this.#identities = identities;
-    this.#postures = postures;
-  }
-
-  get size(): number {
-    let size = this.#ruleSets.size + this.#namedBy.size + this.#groupNodes.size;
-    for (const set of this.#ruleSets.values()) size += set.size;
-    return size;
   }
 
   update(inputs: SpanInputs): ReadonlyMap<string, EncodedDelta> {
@@ -49,35 +35,21 @@ export class Spans {
     this.#tellRuleChanges(changed, deltas);
     this.#moveGroups(inputs.groups, recheck, deltas);
     this.#movePostures(inputs, deltas);
-    return deltas.build((identity) => this.#postures.of(identity));
-  }
-
-  /** Nodes that have the rules of the subject. */
-  nodesOf(subject: Group): Iterable<string> {
-    return this.#ruleSets.get(subject)?.nodes ?? [];
+    return deltas.build();
   }
 
   /** Everything that is limited to nodes and that this node has. */
   stateOf(node: string): EncodedDelta {
-    const sets = new Set<RuleSet>();
-    const postures = [];
+    const state = new NodeDelta();
     for (const identity of this.#identities.localTo(node)) {
-      postures.push(this.#postures.of(identity));
-      for (const group of identity.groups) {
-        const set = this.#ruleSets.get(group);
-        if (set !== undefined) sets.add(set);
+      state.postures.add(identity);
+      for (const { ruleSet } of identity.groups) {
+        if (ruleSet === undefined) continue;
+        state.ruleSets.add(ruleSet);
+        for (const group of ruleSet.groups.keys()) state.groups.add(group);
       }
     }
-    const groups = new Set<Group>();
-    for (const set of sets) for (const group of set.groups.keys()) groups.add(group);
-    return EncodedDelta.join([
-      EncodedDelta.of(
-        Array.from(groups, (group) => group.encoded),
-        [],
-      ),
-      EncodedDelta.join(Array.from(sets, (set) => set.all)),
-      EncodedDelta.of(postures, []),
-    ]);
+    return state.build();
   }
 
   /** Gives the sets that changed. Where a set names other groups than before, its nodes are to be looked at again. */
@@ -87,20 +59,19 @@ export class Spans {
       for (const node of set.nodes) recheck.add(group, node);
     };
     for (const rule of added) {
-      let set = this.#ruleSets.get(rule.subject);
-      if (set === undefined) this.#ruleSets.set(rule.subject, (set = new RuleSet(rule.subject)));
+      const set = (rule.subject.ruleSet ??= new RuleSet(rule.subject));
       changed.add(set);
       for (const group of set.add(rule)) {
-        this.#namedBy.add(group, set);
+        group.namedBy.add(set);
         look(group, set);
       }
     }
     for (const rule of removed) {
-      const set = this.#ruleSets.get(rule.subject);
+      const set = rule.subject.ruleSet;
       if (set === undefined) continue;
       changed.add(set);
       for (const group of set.remove(rule)) {
-        this.#namedBy.delete(group, set);
+        group.namedBy.delete(set);
         look(group, set);
       }
     }
@@ -123,7 +94,7 @@ export class Spans {
     for (const set of changed) {
       if (set.isEmpty) {
         for (const node of [...set.nodes]) settle(set, node, false);
-        this.#ruleSets.delete(set.subject);
+        set.subject.ruleSet = undefined;
       } else if (set.nodes.size === 0) {
         for (const identity of set.subject.identities) {
           for (const node of identity.nodes.keys()) settle(set, node, true);
@@ -133,21 +104,18 @@ export class Spans {
     const formerNodes = new Multimap<Identity, string>();
     for (const { identity, node, hosted } of identities.hostings) {
       if (!hosted) formerNodes.add(identity, node);
-      for (const group of identity.groups) {
-        const set = this.#ruleSets.get(group);
-        if (set !== undefined) settle(set, node, hosted);
+      for (const { ruleSet } of identity.groups) {
+        if (ruleSet !== undefined) settle(ruleSet, node, hosted);
       }
     }
     for (const { group, identity } of groups.joined) {
-      const set = this.#ruleSets.get(group);
-      if (set === undefined) continue;
-      for (const node of identity.nodes.keys()) settle(set, node, true);
+      if (group.ruleSet === undefined) continue;
+      for (const node of identity.nodes.keys()) settle(group.ruleSet, node, true);
     }
     for (const { group, identity } of groups.left) {
-      const set = this.#ruleSets.get(group);
-      if (set === undefined) continue;
-      for (const node of identity.nodes.keys()) settle(set, node, false);
-      for (const node of formerNodes.get(identity)) settle(set, node, false);
+      if (group.ruleSet === undefined) continue;
+      for (const node of identity.nodes.keys()) settle(group.ruleSet, node, false);
+      for (const node of formerNodes.get(identity)) settle(group.ruleSet, node, false);
     }
   }
 
@@ -157,8 +125,8 @@ export class Spans {
     const delta = deltas.of(node);
     delta.ruleSets.add(set);
     for (const group of set.groups.keys()) {
-      if (this.#groupNodes.has(group, node)) continue;
-      this.#groupNodes.add(group, node);
+      if (group.nodes.has(node)) continue;
+      group.nodes.add(node);
       delta.groups.add(group);
     }
   }
@@ -187,18 +155,18 @@ export class Spans {
     for (const group of recheck.keys()) {
       for (const node of recheck.get(group)) {
         const needed = this.#needs(node, group);
-        if (needed === this.#groupNodes.has(group, node)) continue;
+        if (needed === group.nodes.has(node)) continue;
         if (needed) {
-          this.#groupNodes.add(group, node);
+          group.nodes.add(node);
           deltas.of(node).groups.add(group);
         } else {
-          this.#groupNodes.delete(group, node);
+          group.nodes.delete(node);
           deltas.of(node).lostGroups.push({ kind: "group", id: group.id });
         }
       }
     }
     for (const group of groups.changed) {
-      for (const node of this.#groupNodes.get(group)) deltas.of(node).groups.add(group);
+      for (const node of group.nodes) deltas.of(node).groups.add(group);
     }
   }
 
@@ -221,7 +189,7 @@ export class Spans {
   }
 
   #needs(node: string, group: Group): boolean {
-    for (const set of this.#namedBy.get(group)) {
+    for (const set of group.namedBy) {
       if (set.nodes.has(node)) return true;
     }
     return false;
