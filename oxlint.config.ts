@@ -102,6 +102,7 @@ export default defineConfig({
     "typescript/explicit-module-boundary-types": "error",
     "import/no-cycle": ["error", { ignoreTypes: false }],
     "import/no-default-export": "error",
+    "import/no-unassigned-import": ["error", { allow: ["reflect-metadata"] }],
     "unicorn/filename-case": ["error", { case: "kebabCase" }],
     // tsc's noImplicitReturns checks the same and knows when a switch is exhaustive.
     "typescript/consistent-return": "off",

@@ -90,8 +90,10 @@ export class Agent {
     });
   }
 
-  /** Runs until `signal` is aborted. Flows, ports and interfaces stay as they are. */
-  async run(signal: AbortSignal): Promise<void> {
+  /** Runs until `stopped` is aborted. Flows, ports and interfaces stay as they are. */
+  async run(stopped: AbortSignal): Promise<void> {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([stopped, failed.signal]);
     const { socket, rundir, bridge, node } = this.#config;
     const log = this.#log;
     this.#flows.change(this.#state.load());
@@ -114,6 +116,7 @@ export class Agent {
         Promise.race([aborted(signal), this.#failure.promise]),
       ]);
     } finally {
+      failed.abort();
       await server.close();
       await rm(socket, { force: true });
       await this.#duties[Symbol.asyncDispose]();

@@ -19,12 +19,14 @@ export class MessageServer implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
 
   private constructor(options: ListenOptions) {
-    const accept = (socket: Socket): void => {
+    this.#server = createListener(options, (socket) => {
+      options.onStream(new MessageStream(socket, options));
+    });
+    // Under TLS these are the sockets below, those among them whose handshake is never finished.
+    this.#server.on("connection", (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
-      options.onStream(new MessageStream(socket, options));
-    };
-    this.#server = createListener(options, accept);
+    });
   }
 
   /** @throws {ConnectionError} when the address is in use or not to be had. */
@@ -89,7 +91,6 @@ function createListener(options: ListenOptions, accept: (socket: Socket) => void
       requestCert: true,
       rejectUnauthorized: true,
       handshakeTimeout: 10_000,
-      allowHalfOpen: true,
     },
     accept,
   );
