@@ -201,6 +201,17 @@ test("a namespace goes when its content has gone, and takes it along", async () 
   );
 });
 
+test("an update cannot take a namespace's finalizer away", async () => {
+  const path = "/api/v1/namespaces/stripped";
+  await api.raw("POST", "/api/v1/namespaces", { body: { metadata: { name: "stripped" } } });
+  const { body } = await api.raw("PUT", path, {
+    body: { metadata: { name: "stripped" }, spec: {} },
+  });
+  assert.deepEqual(body.spec.finalizers, ["kubernetes"]);
+  const finalized = await api.raw("PUT", `${path}/finalize`, { body: { ...body, spec: {} } });
+  assert.deepEqual(finalized.body.spec.finalizers, undefined);
+});
+
 test("no object outlives its namespace, however close the creation is to the deletion", async () => {
   for (let round = 0; round < 10; round++) {
     const name = `race-${round}`;

@@ -146,6 +146,7 @@ test("sendInitialEvents ends the present state with a marked bookmark", async ()
   assert.deepEqual([...new Set(events.slice(0, marked).map(({ type }) => type))], ["ADDED"]);
   assert.ok(brief(events.slice(0, marked)).includes("ADDED w-initial"));
   assert.equal((await api.raw("GET", `${maps}?watch=true&sendInitialEvents=true`)).code, 400);
+  assert.equal((await api.raw("GET", `${maps}?watch=true&timeoutSeconds=soon`)).code, 400);
 });
 
 test("a revision that is compacted, or from another store, is gone", async () => {

@@ -37,6 +37,9 @@ export interface RunningApiServer {
   close(): Promise<void>;
 }
 
+/** Time that requests under way have to end when the server closes. */
+const closeGraceMs = 2000;
+
 /** Serves the kinds over the store. */
 export async function startApiServer(options: ApiServerOptions): Promise<RunningApiServer> {
   const { store, log, now = () => new Date() } = options;
@@ -69,7 +72,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     async close() {
       stopping.abort();
       streams.close();
+      const cut = setTimeout(() => app.server.closeAllConnections(), closeGraceMs);
       await app.close();
+      clearTimeout(cut);
       await controllers;
     },
   };

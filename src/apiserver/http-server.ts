@@ -47,7 +47,7 @@ export function makeHttpServer(options: HttpServerOptions, api: () => Api): Fast
   const app: FastifyInstance = fastify({
     https,
     bodyLimit: bodyLimitBytes,
-    forceCloseConnections: true,
+    forceCloseConnections: "idle",
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
@@ -76,7 +76,7 @@ async function answer(
   const result = await handleApi(api, pathname, apiRequestOf(request, searchParams, user));
   if (!(result instanceof ObjectWatch)) return send(reply, result);
   reply.hijack();
-  await streams.serve(result, searchParams, reply.raw);
+  await streams.serve(result, reply.raw);
   return reply;
 }
 

@@ -5,7 +5,7 @@ import { equalJson } from "../apimachinery/json.ts";
 import type { KindDefinition, KubeObject, ObjectMeta } from "../apimachinery/kind.ts";
 import { applyDefaults, validateObject } from "../apimachinery/object.ts";
 import { badRequest, conflict, invalidObject } from "../apimachinery/status.ts";
-import { isNamespace, setNamespaceFinalizers } from "./namespace-rules.ts";
+import { isNamespace, namespaceFinalizers, setNamespaceFinalizers } from "./namespace-rules.ts";
 
 /** Without vowels and look-alikes, as upstream has it, so that no words come about. */
 const suffixAlphabet = "bcdfghjklmnpqrstvwxz2456789";
@@ -86,6 +86,10 @@ export function prepareUpdate(
   checkUpdateMetadata(kind, current, sent.metadata);
   const object =
     subresource === "status" ? withStatusOf(current, sent) : withStateOf(kind, current, sent);
+  if (isNamespace(kind) && subresource !== "finalize") {
+    // Without its finalizer a namespace would go and leave its content behind.
+    setNamespaceFinalizers(object, namespaceFinalizers(current));
+  }
   const next = applyDefaults(kind, object);
   if (hasGeneration(kind) && !equalJson(next.spec, current.spec)) {
     next.metadata.generation = (current.metadata.generation ?? 0) + 1;

@@ -27,8 +27,10 @@ export interface WatchOptions {
 type EventType = "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
 
 const initialEventsEnd = { "k8s.io/initial-events-end": "true" };
-/** Initial events that are sent at a time. */
+/** Objects of the present state that are sent at a time. */
 const initialLength = 500;
+/** Characters of events after which the client's turn to read has come. */
+const sendLength = 256 * 1024;
 
 /** A watch that has been asked for and not yet begun. Holds no events: it reads the store as fast as its sink takes. */
 export class ObjectWatch {
@@ -37,6 +39,8 @@ export class ObjectWatch {
   readonly #startRevision: number | undefined;
   readonly #sendsInitialEvents: boolean;
   readonly #bookmarks: boolean;
+  /** After which the client wants the watch to end. */
+  readonly timeoutSeconds: number | undefined;
   #watcher: Watcher | undefined;
   #closed = false;
 
@@ -48,6 +52,7 @@ export class ObjectWatch {
     this.#bookmarks = flagOf(query, "allowWatchBookmarks");
     const revision = numberOf(query, "resourceVersion") ?? 0;
     this.#startRevision = revision === 0 ? undefined : revision + 1;
+    this.timeoutSeconds = numberOf(query, "timeoutSeconds") || undefined;
     this.#sendsInitialEvents = flagOf(query, "sendInitialEvents");
     checkMatch(query, this.#sendsInitialEvents);
   }
@@ -71,9 +76,7 @@ export class ObjectWatch {
       const request = { prefix: prefixOf(kind, namespace), startRevision: after + 1 };
       this.#watcher = store.watch(request);
       for await (const { revision, events } of this.#watcher) {
-        const view = this.#options.view();
-        const lines = events.map((event) => this.#lineOf(event, view)).join("");
-        if (lines !== "") await sink(lines);
+        await this.#sendEvents(events, sink);
         if (events.length === 0 && this.#bookmarks) await sink(bookmark(kind, revision));
       }
     } catch (error) {
@@ -114,6 +117,18 @@ export class ObjectWatch {
       from = `${page.entries.at(-1)?.key ?? prefix}\0`;
     }
     return revision;
+  }
+
+  async #sendEvents(events: readonly StoreEvent[], sink: Sink): Promise<void> {
+    const view = this.#options.view();
+    let lines = "";
+    for (const event of events) {
+      lines += this.#lineOf(event, view);
+      if (lines.length < sendLength) continue;
+      await sink(lines);
+      lines = "";
+    }
+    if (lines !== "") await sink(lines);
   }
 
   #lineOf(event: StoreEvent, view: View): string {

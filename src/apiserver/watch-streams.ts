@@ -1,15 +1,15 @@
-import { once } from "node:events";
 import type { ServerResponse } from "node:http";
-import { numberOf } from "./api-request.ts";
 import type { ObjectWatch } from "./watch-objects.ts";
 
 /** Watches without a timeout of their own end after 30 to 60 minutes, so that clients spread over servers again. */
 const defaultTimeoutSeconds = 30 * 60;
 
+const longestTimeoutSeconds = 24 * 60 * 60;
+
 export interface StreamLimits {
   /** Time between bookmarks. */
   readonly bookmarkIntervalMs: number;
-  /** A client that takes no bytes for so long, while some wait for it, is cut off. */
+  /** A client that for so long does not take what it was sent last, some 100 KB, is cut off. */
   readonly stallTimeoutMs: number;
 }
 
@@ -23,21 +23,18 @@ export class WatchStreams {
   }
 
   /** Serves a watch until it ends, its time is over, or its client goes or stalls. */
-  async serve(watch: ObjectWatch, query: URLSearchParams, response: ServerResponse): Promise<void> {
-    const timeoutSeconds =
-      numberOf(query, "timeoutSeconds") || defaultTimeoutSeconds * (1 + Math.random());
+  async serve(watch: ObjectWatch, response: ServerResponse): Promise<void> {
+    const { timeoutSeconds = defaultTimeoutSeconds * (1 + Math.random()) } = watch;
     const end = (): void => watch.close();
-    const timeout = setTimeout(end, timeoutSeconds * 1000);
+    const timeout = setTimeout(end, Math.min(timeoutSeconds, longestTimeoutSeconds) * 1000);
     const bookmarks = setInterval(() => watch.requestBookmark(), this.#limits.bookmarkIntervalMs);
     response.on("close", end);
+    // A broken connection is closed, and that is all there is to know.
+    response.on("error", end);
     this.#watches.add(watch);
     try {
-      const contentType = "application/json";
-      response.writeHead(200, {
-        "content-type": contentType,
-        "cache-control": "no-cache, private",
-      });
-      response.flushHeaders();
+      const headers = { "content-type": "application/json", "cache-control": "no-cache, private" };
+      response.writeHead(200, headers).flushHeaders();
       await watch.run((lines) => this.#write(response, lines));
     } finally {
       clearTimeout(timeout);
@@ -55,10 +52,9 @@ export class WatchStreams {
   async #write(response: ServerResponse, lines: string): Promise<void> {
     if (response.destroyed || response.write(lines)) return;
     const stalled = setTimeout(() => response.destroy(), this.#limits.stallTimeoutMs);
-    try {
-      await Promise.race([once(response, "drain"), once(response, "close")]);
-    } finally {
-      clearTimeout(stalled);
-    }
+    await new Promise<void>((resolve) => {
+      response.once("drain", resolve).once("close", resolve);
+    });
+    clearTimeout(stalled);
   }
 }
