@@ -122,6 +122,8 @@ export default defineConfig({
       rules: {
         "max-lines": "off",
         "max-lines-per-function": "off",
+        // What a test needs stands beside it.
+        "unicorn/consistent-function-scoping": "off",
         "typescript/no-floating-promises": [
           "error",
           {

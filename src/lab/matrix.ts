@@ -123,7 +123,8 @@ export function renderMatrix(results: readonly ProbeResult[]): string {
     results,
     ({ to, protocol, port }) => `${to} ${formatPort({ protocol, port })}`,
   );
-  const width = Math.max(...[...rows.keys()].map((row) => row.length));
+  const corner = "to \\ from";
+  const width = Math.max(corner.length, ...[...rows.keys()].map((row) => row.length));
   const cell = Math.max(2, String(sources.length).length) + 1;
   const head = sources.map((_, index) => String(index + 1).padStart(cell)).join("");
   const lines = [...rows].map(([row, inRow]) => {
@@ -132,7 +133,7 @@ export function renderMatrix(results: readonly ProbeResult[]): string {
     return `${row.padEnd(width)} ${cells.join("")}`;
   });
   const legend = sources.map((source, index) => `${String(index + 1).padStart(4)} ${source}`);
-  return [`${"to \\ from".padEnd(width)} ${head}`, ...lines, "", ...inColumns(legend)].join("\n");
+  return [`${corner.padEnd(width)} ${head}`, ...lines, "", ...inColumns(legend)].join("\n");
 }
 
 function symbolOf(verdict: ProbeResult["verdict"] | undefined): string {

@@ -1,7 +1,7 @@
 // What runs in the lab's pods: listeners that answer with the name of the pod they stand for. One process serves all
 // pods, through sockets made in their network namespaces.
 import { type Socket as UdpSocket, createSocket } from "node:dgram";
-import { type Server, createServer } from "node:net";
+import { type Socket as TcpSocket, createServer } from "node:net";
 import { RawSctpSocket, readWatcher, SystemCallError, bindPort } from "./native.ts";
 import { decodeSctp, encodeSctp } from "./sctp-packet.ts";
 
@@ -24,15 +24,29 @@ interface Closable {
   close(): unknown;
 }
 
+/** How long a client may take to hear the answer and hang up. */
+const longestConnectionMs = 5_000;
+
 /** Each accepted connection gets the identity and a newline and is closed, whatever the client says. */
-function listenTcp(netns: string, port: number, identity: string): Server {
+function listenTcp(netns: string, port: number, identity: string): Closable {
   const fd = bindPort(netns, "tcp", port);
+  const connections = new Set<TcpSocket>();
   const server = createServer((socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
     socket.on("error", () => socket.destroy());
+    socket.setTimeout(longestConnectionMs, () => socket.destroy());
     socket.resume();
     socket.end(`${identity}\n`);
   });
-  return server.listen({ fd });
+  server.listen({ fd });
+  return {
+    close: () => {
+      server.close();
+      // A client that is gone with its network would be waited for.
+      for (const socket of connections) socket.destroy();
+    },
+  };
 }
 
 /** Each datagram is answered with the identity and a newline. */

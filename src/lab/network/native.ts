@@ -1,6 +1,6 @@
 // The system calls that Node does not offer, through koffi: setns(2), raw sockets and epoll(7). Everything that calls C
 // is in this file.
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { constants } from "node:os";
 import koffi from "koffi";
 import { type Address, parseAddress } from "../../net/address.ts";
@@ -220,7 +220,16 @@ function control(epoll: number, operation: number, fd: number): void {
   check("epoll_ctl", Number(epollControl(epoll, operation, fd, event)));
 }
 
-function openEpoll(): { readonly epoll: number; readonly wake: number } {
+interface EpollDescriptors {
+  readonly epoll: number;
+  /** An eventfd, written to when the waiting thread shall wake up with nothing to watch. */
+  readonly wake: number;
+}
+
+/** What is added to an eventfd. */
+const one = new BigUint64Array([1n]);
+
+function openEpoll(): EpollDescriptors {
   const epoll = check("epoll_create1", Number(epollCreate(SOCK_CLOEXEC)));
   const wake = check("eventfd", Number(eventfd(0, SOCK_CLOEXEC | SOCK_NONBLOCK)));
   control(epoll, EPOLL_CTL_ADD, wake);
@@ -232,17 +241,17 @@ function openEpoll(): { readonly epoll: number; readonly wake: number } {
  * sleeps in epoll_wait, and the process stays alive.
  */
 class ReadWatcher {
-  /** Made at the first need: the epoll descriptor, and one to write to when the thread shall wake up. */
-  #descriptors: { readonly epoll: number; readonly wake: number } | undefined;
+  /** Made at the first need. */
+  #descriptors: EpollDescriptors | undefined;
   readonly #watched = new Map<number, () => void>();
   #waiting = false;
 
   /** Calls `onReadable` whenever there is something to read, until `unwatch`. */
   watch(fd: number, onReadable: () => void): void {
-    const { epoll } = (this.#descriptors ??= openEpoll());
+    const descriptors = (this.#descriptors ??= openEpoll());
     this.#watched.set(fd, onReadable);
-    control(epoll, EPOLL_CTL_ADD, fd);
-    if (!this.#waiting) this.#wait(epoll);
+    control(descriptors.epoll, EPOLL_CTL_ADD, fd);
+    if (!this.#waiting) this.#wait(descriptors);
   }
 
   /** To be called before the descriptor is closed. */
@@ -250,10 +259,10 @@ class ReadWatcher {
     if (this.#descriptors === undefined || !this.#watched.delete(fd)) return;
     const { epoll, wake } = this.#descriptors;
     control(epoll, EPOLL_CTL_DEL, fd);
-    if (this.#watched.size === 0) writeSync(wake, new BigUint64Array([1n]));
+    if (this.#watched.size === 0) writeSync(wake, one);
   }
 
-  #wait(epoll: number): void {
+  #wait({ epoll, wake }: EpollDescriptors): void {
     this.#waiting = true;
     const events = Buffer.alloc(eventSize * 64);
     epollWait.async(epoll, events, 64, -1, (error: unknown, length: unknown) => {
@@ -261,9 +270,11 @@ class ReadWatcher {
       if (error !== null) throw error;
       for (let index = 0; index < Number(length); index++) {
         const fd = events.readInt32LE(index * eventSize + eventDataAt);
-        this.#watched.get(fd)?.();
+        // Read, the descriptor is no longer readable.
+        if (fd === wake) readSync(wake, Buffer.alloc(8));
+        else this.#watched.get(fd)?.();
       }
-      if (this.#watched.size > 0) this.#wait(epoll);
+      if (this.#watched.size > 0) this.#wait({ epoll, wake });
     });
   }
 }

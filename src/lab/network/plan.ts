@@ -53,7 +53,7 @@ export function netnsPrefix(lab: string): string {
 
 /** `pod` is `namespace/name`. A namespace has no full stop in its name, so that two pods never share one. */
 export function podNetns(lab: string, pod: string): string {
-  if (!/^[a-z0-9.-]{1,63}(\/[a-z0-9.-]{1,253})?$/.test(pod) || pod.includes("..")) {
+  if (!/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/.test(pod)) {
     throw new LabError(`expected a pod such as shop/web-1, got "${pod}"`);
   }
   const name = `${netnsPrefix(lab)}pod.${pod.replace("/", ".")}`;
@@ -88,6 +88,19 @@ function place(cidr: string): Placement {
   return { address: text, length: subnet.length, router };
 }
 
+function checkNames(names: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const name of names) {
+    if (!/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(name)) {
+      throw new LabError(
+        `expected a name of lower case letters, digits and hyphens, got "${name}"`,
+      );
+    }
+    if (seen.has(name)) throw new LabError(`the name ${name} is there twice`);
+    seen.add(name);
+  }
+}
+
 /** @throws {LabError} */
 export function planNetwork(
   lab: string,
@@ -96,13 +109,7 @@ export function planNetwork(
 ): NetworkPlan {
   const prefix = netnsPrefix(lab);
   if (nodes.length > maxNodes) throw new LabError(`expected at most ${maxNodes} nodes`);
-  for (const name of [...nodes, ...externalHosts.map((host) => host.name)]) {
-    if (!/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(name)) {
-      throw new LabError(
-        `expected a name of lower case letters, digits and hyphens, got "${name}"`,
-      );
-    }
-  }
+  for (const names of [nodes, externalHosts.map((host) => host.name)]) checkNames(names);
   return {
     lab,
     fabric: `${prefix}fabric`,
