@@ -65,8 +65,8 @@ export function prepareCreate(
   const object: KubeObject = structuredClone({ ...sent, metadata: meta });
   if (isNamespace(kind)) setNamespaceFinalizers(object, ["kubernetes"]);
   if (kind.hasStatus) {
-    delete object.status;
     const status = kind.initialStatus?.(object);
+    delete object.status;
     if (status !== undefined) object.status = status;
   }
   return checked(kind, applyDefaults(kind, object));
