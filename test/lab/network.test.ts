@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readlinkSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
+import { type Socket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -234,7 +234,7 @@ test("sockets belong to the namespace they were asked for, and this process stay
   const server = createServer((socket) => {
     sources.push(socket.remoteAddress ?? "");
     socket.on("error", () => undefined);
-    socket.end("bank\n");
+    socket.end("bank\n", () => socket.destroySoon());
   });
   server.listen({ fd: bindPort(bank.netns, "tcp", 8080) });
   for (const to of bank.addresses) {
@@ -257,8 +257,9 @@ test("a server that waits for the client to speak counts as allowed, and one tha
   await using made = await createLab(lab);
   const [internet, bank] = made.network.externalHosts;
   assert.ok(internet && bank);
-  const silent = createServer((socket) => socket.on("error", () => undefined));
-  const curt = createServer((socket) => socket.end());
+  const accepted: Socket[] = [];
+  const silent = createServer((socket) => accepted.push(socket));
+  const curt = createServer((socket) => accepted.push(socket.end()));
   silent.listen({ fd: bindPort(bank.netns, "tcp", 1) });
   curt.listen({ fd: bindPort(bank.netns, "tcp", 2) });
   for (const port of [1, 2]) {
@@ -268,6 +269,7 @@ test("a server that waits for the client to speak counts as allowed, and one tha
   }
   silent.close();
   curt.close();
+  for (const socket of accepted) socket.destroy();
 });
 
 test("listeners can be replaced and closed, and a port that is taken is told and leaves none open", async () => {
