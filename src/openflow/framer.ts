@@ -14,7 +14,8 @@ export class Framer {
   /** The messages that `chunk` completes, in order, as views of it where they lie in one chunk. @throws {DecodeError} */
   push(chunk: Uint8Array): Uint8Array[] {
     const messages: Uint8Array[] = [];
-    let bytes = chunk;
+    // Plain bytes: a subclass, such as a Buffer, would hand itself on to every part of a message.
+    let bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
     if (this.#held.length > 0) {
       bytes = new Uint8Array(this.#held.length + chunk.length);
       bytes.set(this.#held);

@@ -129,6 +129,12 @@ const rejected: readonly (readonly [string, number, string, DecodeErrorCode])[] 
     "malformed",
   ],
   [
+    "an action of length 0",
+    14,
+    `${flowModStart} ${noMatch} 0004 0010 00000000 0018 0000 00000000`,
+    "malformed",
+  ],
+  [
     "an action of length 4",
     14,
     `${flowModStart} ${noMatch} 0004 0010 00000000 0018 0004 00000000`,

@@ -50,14 +50,17 @@ function isReplyOf<P extends Part>(
 
 /** Asks a silent switch for a sign of life until the connection ends. */
 function keepAlive(connection: OpenFlowConnection, peer: string, intervalMs: number): void {
-  let asked = false;
+  let askedMs: number | undefined;
+  const isDead = (): boolean => askedMs !== undefined && connection.lastHeardMs < askedMs;
   const timer = setInterval(() => {
-    if (connection.silenceMs < intervalMs) {
-      asked = false;
-    } else if (asked) {
-      connection.end(new UnavailableError(`${peer}: silent for ${2 * intervalMs} ms`));
-    } else {
-      asked = true;
+    if (isDead()) {
+      // An answer may have come while this program was busy: it is read before the next turn ends.
+      setImmediate(() => {
+        if (!isDead()) return;
+        connection.end(new UnavailableError(`${peer}: silent for ${2 * intervalMs} ms`));
+      });
+    } else if (performance.now() - connection.lastHeardMs >= intervalMs) {
+      askedMs = performance.now();
       connection.send({ kind: "echo-request", data: new Uint8Array() });
     }
   }, intervalMs);

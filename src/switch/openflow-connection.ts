@@ -92,9 +92,9 @@ export class OpenFlowConnection {
     return new OpenFlowConnection(socket, options);
   }
 
-  /** Milliseconds since the peer last sent anything. */
-  get silenceMs(): number {
-    return performance.now() - this.#lastHeardMs;
+  /** When the peer last sent anything, on the clock of `performance.now`. */
+  get lastHeardMs(): number {
+    return this.#lastHeardMs;
   }
 
   /** The first of `length` transaction ids in a row. */
@@ -169,9 +169,7 @@ export class OpenFlowConnection {
   #receive(chunk: Uint8Array): void {
     this.#lastHeardMs = performance.now();
     try {
-      // A Buffer would hand itself on to every part of a message.
-      const bytesOfChunk = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
-      for (const bytes of this.#framer.push(bytesOfChunk)) {
+      for (const bytes of this.#framer.push(chunk)) {
         if (this.#reason === undefined) this.#decode(bytes);
       }
     } catch (error) {
