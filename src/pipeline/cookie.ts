@@ -34,6 +34,9 @@ export const refusals = {
   noEndpoint: 2,
   unroutable: 3,
   neighbourMessage: 4,
+  vlanTag: 5,
+  /** Belongs to a connection that was admitted once and is not any more. */
+  revoked: 6,
 } as const;
 export type Refusal = keyof typeof refusals;
 

@@ -52,6 +52,9 @@ const unroutable = [
   "fe80::/10",
 ].map(parsePrefix);
 
+/** OFPVID_PRESENT: OpenFlow Switch Specification 1.5.1, section 7.2.3.8. */
+const vlanPresent = 0x1000;
+
 /** Bits of `ct_state`, as ovs-fields(7) numbers them. */
 const ctState = {
   new: 1n,
@@ -84,6 +87,12 @@ function renderMisses(): Flow[] {
         match: [],
       }),
     );
+}
+
+/** Behind a tag the other fields would look as without it. */
+function renderUntagged(): Flow {
+  const tagged = whereField("vlan_vid", vlanPresent, BigInt(vlanPresent));
+  return refuse("vlanTag", { table: "Classify", priority: 300, match: [tagged] });
 }
 
 /** A peer has guarded its own endpoints; here only its packets to the router pass. */
@@ -374,6 +383,7 @@ function renderForward(): Flow[] {
 export function renderForwarding(): readonly Flow[] {
   return [
     ...renderMisses(),
+    renderUntagged(),
     ...renderTunnelGuard(),
     ...renderNeighbour(),
     ...renderConntrack(),

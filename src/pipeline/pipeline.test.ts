@@ -33,6 +33,10 @@ function one<Value>(value: Value): fc.Arbitrary<Value> {
   return fc.constant(value);
 }
 
+function mostly<const Value extends string>(first: Value, ...others: Value[]): fc.Arbitrary<Value> {
+  return fc.oneof({ weight: 5, arbitrary: fc.constant(first) }, fc.constantFrom(...others));
+}
+
 function some<Value>(value: fc.Arbitrary<Value>, maxLength = 2): fc.Arbitrary<Value[]> {
   return fc.uniqueArray(value, { maxLength });
 }
@@ -59,9 +63,9 @@ const resources: fc.Arbitrary<Resource> = fc.oneof(
     kind: one("rule" as const),
     id: fc.constantFrom("r1", "r2", "r3"),
     direction: fc.constantFrom("egress" as const, "ingress" as const),
-    tier: fc.constantFrom("networkpolicy", "admin", "isobar", "baseline"),
+    tier: mostly("networkpolicy", "admin", "isobar", "baseline"),
     priority: fc.constantFrom(0, 1, 1000, 1001),
-    action: fc.constantFrom("allow" as const, "deny" as const, "pass" as const),
+    action: mostly("allow", "deny", "pass"),
     subjects: some(group),
     peers: fc.oneof(one("any" as const), some(group)),
     ports: fc.oneof(

@@ -105,7 +105,6 @@ describe("the pipeline on a switch", () => {
         `in_port=100,dl_src=${web.mac},dl_dst=${router},${tcp("172.18.0.11", web.v4, 80)}`,
       ],
       ["another EtherType", `in_port=3,dl_src=${batch.mac},dl_dst=${router},dl_type=0x88cc`],
-      ["a VLAN tag", `in_port=3,dl_src=${batch.mac},dl_dst=${router},dl_vlan=5,dl_type=0x88cc`],
     ] as const) {
       test(`and drops ${what}`, async () => {
         assertMissed(await trace(packet), "SpoofGuard");
@@ -122,6 +121,11 @@ describe("the pipeline on a switch", () => {
         assertMissed(await trace(packet), "Neighbour");
       });
     }
+
+    test("and drops packets with a VLAN tag", async () => {
+      const packet = `${fromBatch},${tcp(batch.v4, db.v4, 80)},dl_vlan=5`;
+      assertRefused(await trace(packet), "vlanTag");
+    });
 
     test("and drops DHCP", async () => {
       const packet = `in_port=3,dl_src=${batch.mac},dl_dst=ff:ff:ff:ff:ff:ff,udp,nw_src=0.0.0.0,nw_dst=255.255.255.255,udp_src=68,udp_dst=67`;
@@ -301,6 +305,16 @@ describe("the pipeline on a switch", () => {
       );
     });
 
+    test("but none that comes from another node than its source is on", async () => {
+      const third = { kind: "node", id: "n3", addresses: ["172.18.0.13"] } as const;
+      await bridge.change(pipeline.apply({ upserts: [third], deletes: [] }));
+      const fromN3 = fromN2.replace("172.18.0.12", "172.18.0.13");
+      assertOutput(await trace(`${fromN3},${tcp("172.18.0.13", batch.v4, 80)}`), batch.port);
+      assertMissed(await trace(`${fromN3},${toBatch}`), "SourceCheck");
+      assertMissed(await trace(`${fromN2},${tcp("172.18.0.13", batch.v4, 80)}`), "SourceCheck");
+      await bridge.change(pipeline.apply({ upserts: [], deletes: [third] }));
+    });
+
     for (const [what, source] of [
       ["of this node", web.v4],
       ["that nobody has", "10.0.9.9"],
@@ -400,6 +414,39 @@ describe("the pipeline on a switch", () => {
       const packet = `${fromBatch},${tcp(batch.v4, db.v4, 80)}`.replace("nw_ttl=64", "nw_ttl=1");
       assert.deepEqual((await trace(packet)).outputs, []);
     });
+  });
+
+  test("a rule's ports end where they end", async () => {
+    for (const [port, outputs] of [
+      [8079, []],
+      [8080, [web.port]],
+      [8083, [web.port]],
+      [8084, []],
+    ] as const) {
+      const packet = `${fromBatch},${tcp(batch.v6, web.v6, port)}`;
+      assert.deepEqual((await trace(packet)).outputs, outputs, String(port));
+    }
+  });
+
+  test("a direction without policies is open beside one with policies", async () => {
+    const open = { kind: "posture", id: "web", egress: [], ingress: ["p"] } as const;
+    await bridge.change(pipeline.apply({ upserts: [open], deletes: [] }));
+    assertOutput(await trace(`${fromWeb},${tcp(web.v4, batch.v4, 1)}`), batch.port);
+    assert.deepEqual((await trace(`${fromBatch},${tcp(batch.v4, web.v4, 1)}`)).outputs, []);
+    await bridge.change(pipeline.apply(exampleDelta));
+  });
+
+  test("a network that the source is in says nothing about the destination", async () => {
+    const pods = {
+      kind: "group",
+      id: "app=db",
+      identities: [],
+      networks: [{ cidr: "10.0.1.0/24", except: [] }],
+    } as const;
+    await bridge.change(pipeline.apply({ upserts: [pods], deletes: [] }));
+    assertOutput(await trace(`${fromWeb},${tcp(web.v4, batch.v4, 5432)}`), batch.port);
+    assert.deepEqual((await trace(`${fromWeb},${tcp(web.v4, "203.0.113.1", 5432)}`)).outputs, []);
+    await bridge.change(pipeline.apply(exampleDelta));
   });
 
   test("every table but the functions ends with a flow that drops and is counted", async () => {
