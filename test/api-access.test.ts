@@ -30,6 +30,8 @@ test("without a token, or with a wrong one, nothing but health and version is an
   }
   assert.equal((await api.raw("GET", "/version", { token: undefined })).code, 200);
   assert.equal((await api.raw("GET", "/healthz", { token: "wrong" })).code, 401);
+  const headers = { authorization: "Basic dGVzdGVyOngK" };
+  assert.equal((await api.raw("GET", "/healthz", { token: undefined, headers })).code, 401);
 });
 
 test("a token tells who asks", async () => {

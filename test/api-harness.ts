@@ -24,7 +24,7 @@ export const testCertificates = {
   server: await makeServerCertificate(authority, ["localhost", "127.0.0.1"]),
 };
 
-export interface RawAnswer {
+interface RawAnswer {
   readonly code: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly text: string;
@@ -33,7 +33,7 @@ export interface RawAnswer {
   readonly body: any;
 }
 
-export interface RawRequest {
+interface RawRequest {
   /** An object is sent as JSON, text as it is. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;

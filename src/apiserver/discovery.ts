@@ -36,7 +36,7 @@ const parts: Readonly<Record<string, Pick<Resource, "kind" | "group" | "version"
 };
 
 /** In the order of kubectl api-resources, by name. */
-export function resourcesOf(catalog: Catalog, group: string, version: string): Resource[] {
+function resourcesOf(catalog: Catalog, group: string, version: string): Resource[] {
   const kinds = catalog.kindsOf(group, version).flatMap(resourcesOfKind);
   const reviews = reviewKinds
     .filter((review) => review.group === group && review.version === version)
@@ -76,7 +76,7 @@ function resourcesOfKind(kind: KindDefinition): Resource[] {
 }
 
 /** All group and version pairs, those of reviews included. */
-export function groupVersionsOf(catalog: Catalog): { group: string; version: string }[] {
+function groupVersionsOf(catalog: Catalog): { group: string; version: string }[] {
   const found = catalog.groupVersions();
   for (const { group, version } of reviewKinds) {
     if (!found.some((one) => one.group === group && one.version === version)) {

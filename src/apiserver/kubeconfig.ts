@@ -11,7 +11,7 @@ export interface KubeconfigOptions {
 }
 
 /** A kubeconfig (v1 Config) with one context. */
-export function renderKubeconfig({ server, authority, token, name }: KubeconfigOptions): string {
+function renderKubeconfig({ server, authority, token, name }: KubeconfigOptions): string {
   return stringify({
     apiVersion: "v1",
     kind: "Config",

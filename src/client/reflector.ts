@@ -9,7 +9,7 @@ import { type WatchEvent, watchKind } from "./watch-stream.ts";
 const pageLength = 500;
 
 /** Told of every change of the cache after it has happened. What they throw ends `run`. */
-export interface ReflectorHandlers<S> {
+interface ReflectorHandlers<S> {
   /** A new or changed object; `old` is what was known before. */
   set(object: S, old: S | undefined): void;
   delete(old: S): void;

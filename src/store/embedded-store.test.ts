@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { put } from "./contract/helpers.ts";
 import { EmbeddedStore } from "./embedded-store.ts";
 import { CompactedError, UnavailableError } from "./errors.ts";
-import { makeVolatileJournal } from "./journal.ts";
+import { type Change, makeVolatileJournal } from "./journal.ts";
 import { openMemoryStore } from "./memory-store.ts";
 
 test("a write that the journal refuses is not seen by anyone, and the store goes on", async () => {
@@ -32,6 +32,25 @@ test("a write that the journal refuses is not seen by anyone, and the store goes
     );
     break;
   }
+  await store.close();
+});
+
+test("compaction drops every change that nobody can read any more, a deletion's own too", async () => {
+  const dropped: string[] = [];
+  const journal = {
+    ...makeVolatileJournal(1),
+    drop: (changes: readonly Change[]) => {
+      dropped.push(...changes.map(({ key, revision }) => `${key} ${revision}`));
+    },
+  };
+  const store = new EmbeddedStore(journal);
+  await put(store, "kept", "1");
+  await put(store, "kept", "2");
+  await put(store, "gone", "1");
+  const { revision } = await store.transact({ success: [{ kind: "delete", key: "gone" }] });
+  await put(store, "kept", "3");
+  await store.compact(revision);
+  assert.deepEqual(dropped, ["kept 2", "gone 4", "gone 5"]);
   await store.close();
 });
 

@@ -85,6 +85,17 @@ export const watches: Contract = {
 
 /** What is forgotten is forgotten for everyone. */
 export const compaction: Contract = {
+  "a watch that waits is not left behind by compaction of what does not concern it": async ({
+    store,
+  }) => {
+    const iterator = store.watch({ prefix: "quiet/" })[Symbol.asyncIterator]();
+    const next = iterator.next();
+    await put(store, "loud/a", "1");
+    await store.compact(await put(store, "loud/a", "2"));
+    const revision = await put(store, "quiet/a", "1");
+    assert.equal((await next).value?.revision, revision);
+  },
+
   "below the compacted revision nothing can be read or watched; the present stays": async ({
     store,
   }) => {
