@@ -20,7 +20,10 @@ export interface Use {
   readonly zone: string | undefined;
 }
 
-/** Names a named port, e.g. `TCP/http`. */
+/** The attribute that tells domains apart. */
+export const domainAttribute = "domain";
+
+/** Names a named port as an attribute, e.g. `TCP/http`. */
 export function portAttribute(protocol: string, name: string): string {
   return `${protocol}/${name}`;
 }
@@ -49,6 +52,12 @@ export interface CompiledRule {
 /** Members of the group are told apart by the attribute. */
 export interface SplitDefinition {
   readonly group: EndpointsDefinition;
+  readonly attribute: string;
+}
+
+/** Endpoints in the networks that have the named port. */
+export interface NamedNetworks {
+  readonly networks: NetworksDefinition;
   readonly attribute: string;
 }
 
@@ -155,8 +164,26 @@ export function* splitsOf({
   for (const rule of rules) {
     for (const { attribute } of rule.named) {
       for (const group of destinations(rule, subject)) yield { group, attribute };
+      // Host lists are of one domain each: its subjects are those to whom the addresses mean these hosts.
+      if (networksOf(rule) !== undefined) yield { group: subject, attribute: domainAttribute };
     }
   }
+}
+
+/** Every host list that the policy needs, some more than once. */
+export function* namedNetworksOf({
+  rules,
+}: CompiledPolicy): Generator<NamedNetworks, void, undefined> {
+  for (const rule of rules) {
+    const networks = networksOf(rule);
+    if (networks === undefined) continue;
+    for (const { attribute } of rule.named) yield { networks, attribute };
+  }
+}
+
+/** The networks among which are destinations. */
+export function networksOf({ direction, peers }: CompiledRule): NetworksDefinition | undefined {
+  return direction === "egress" && peers !== "any" ? peers.networks : undefined;
 }
 
 function zoneOf({ zones }: EndpointSelector): string | undefined {
@@ -173,6 +200,10 @@ export function* usesOf(compiled: CompiledPolicy): Generator<Use, void, undefine
     }
   }
   for (const { group, attribute } of splitsOf(compiled)) {
+    if (attribute === domainAttribute) continue;
     yield { kind: "port", name: attribute, zone: zoneOf(group.selector) };
+  }
+  for (const { attribute } of namedNetworksOf(compiled)) {
+    yield { kind: "port", name: attribute, zone: undefined };
   }
 }

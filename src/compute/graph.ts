@@ -17,6 +17,7 @@ import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
 import { Groups } from "./groups.ts";
 import { Identities } from "./identities.ts";
 import { Inputs } from "./inputs.ts";
+import { NamedHosts } from "./named-hosts.ts";
 import { compileChanges } from "./policies.ts";
 import { Postures } from "./postures.ts";
 import { Relevance } from "./relevance.ts";
@@ -61,7 +62,8 @@ export class Compute {
   readonly #relevance = new Relevance();
   readonly #identities = new Identities(this.#inputs, this.#relevance);
   readonly #groups = new Groups();
-  readonly #rules = new Rules(this.#groups);
+  readonly #hosts = new NamedHosts();
+  readonly #rules = new Rules(this.#groups, this.#hosts);
   readonly #postures = new Postures(this.#groups);
   readonly #spans = new Spans(this.#identities);
 
@@ -95,9 +97,10 @@ export class Compute {
     const relevance = this.#relevance.update(policies);
     const identities = this.#identities.update(endpoints, zones, relevance);
     const groups = this.#groups.update(policies, zones, identities);
-    const rules = this.#rules.update(policies, groups);
+    const hosts = this.#hosts.update(policies, identities, this.#identities.placements());
+    const rules = this.#rules.update(policies, groups, hosts);
     const postures = this.#postures.update(policies, identities, groups);
-    const byNode = this.#spans.update({ rules, groups, identities, postures });
+    const byNode = this.#spans.update({ rules, groups, hosts, identities, postures });
     this.#inputs.settle();
     return new ComputeDelta(underlay, this.#identities.takeDelta(), byNode);
   }
@@ -120,6 +123,7 @@ export class Compute {
       this.#relevance,
       this.#identities,
       this.#groups,
+      this.#hosts,
       this.#rules,
     ];
     return indexes.reduce((sum, index) => sum + index.size, 0);

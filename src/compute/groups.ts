@@ -1,7 +1,7 @@
 import type { Labels, Zone } from "../model/endpoint.ts";
 import type { LabelSelector } from "../model/policy.ts";
 import { matchesSelector } from "../model/selector.ts";
-import { type SplitDefinition, groupsOf, splitsOf } from "./compile.ts";
+import { type SplitDefinition, domainAttribute, groupsOf, splitsOf } from "./compile.ts";
 import type { GroupDefinition } from "./definition.ts";
 import type { IdentityChanges } from "./identities.ts";
 import type { InputEntry } from "./inputs.ts";
@@ -194,12 +194,11 @@ export class Groups {
   #joinParts(group: Group, attribute: string, identity: Identity): void {
     const parts = group.splits?.get(attribute)?.parts;
     if (parts === undefined) return;
-    for (const { attribute: own, port } of identity.definition.ports) {
-      if (own !== attribute) continue;
-      let part = parts.get(port);
+    for (const value of valuesOf(identity, attribute)) {
+      let part = parts.get(value);
       if (part === undefined) {
-        part = new Group(`${group.id} :${word(attribute)}=${port}`);
-        parts.set(port, part);
+        part = new Group(`${group.id} :${word(attribute)}=${word(value)}`);
+        parts.set(value, part);
         this.#repartitioned.add(group);
       }
       this.#join(part, identity);
@@ -214,8 +213,8 @@ export class Groups {
     this.#left.push({ group, identity });
     if (group.splits === undefined) return;
     for (const [attribute, { parts }] of group.splits) {
-      for (const { attribute: own, port } of identity.definition.ports) {
-        const part = own === attribute ? parts.get(port) : undefined;
+      for (const value of valuesOf(identity, attribute)) {
+        const part = parts.get(value);
         if (part === undefined) continue;
         this.#leave(part, identity);
         if (part.identities.size === 0) this.#repartitioned.add(group);
@@ -227,7 +226,7 @@ export class Groups {
     // Only now, so that a part that empties and fills again stays the same part.
     for (const { splits } of this.#repartitioned) {
       for (const { parts } of splits?.values() ?? []) {
-        for (const [port, part] of parts) if (part.identities.size === 0) parts.delete(port);
+        for (const [value, part] of parts) if (part.identities.size === 0) parts.delete(value);
       }
     }
     const changes = {
@@ -242,4 +241,11 @@ export class Groups {
     this.#repartitioned = new Set();
     return changes;
   }
+}
+
+function valuesOf({ definition }: Identity, attribute: string): readonly string[] {
+  if (attribute === domainAttribute) return [definition.domain];
+  return definition.ports
+    .filter((named) => named.attribute === attribute)
+    .map(({ port }) => String(port));
 }

@@ -8,15 +8,17 @@ import { type Relevance, type RelevanceChanges, isTouched } from "./relevance.ts
 import { SharedResources } from "./shared-resources.ts";
 
 /** An endpoint that has everything it needs to take part. */
-class Placement extends EncodedResource {
+export class Placement extends EncodedResource {
   readonly identity: Identity;
   readonly node: string;
+  readonly addresses: readonly string[];
 
   constructor(id: string, endpoint: Endpoint, node: string, identity: Identity) {
     const { domain, addresses, mac } = endpoint;
     super({ kind: "endpoint", id, domain, node, addresses, mac, identity: identity.id });
     this.identity = identity;
     this.node = node;
+    this.addresses = addresses;
   }
 }
 
@@ -28,6 +30,10 @@ export interface HostingChange {
 }
 
 export interface IdentityChanges {
+  /** Endpoints that are other than before. */
+  readonly placed: readonly Placement[];
+  /** Ids of endpoints that take no part any more. */
+  readonly unplaced: readonly string[];
   readonly appeared: readonly Identity[];
   readonly vanished: readonly Identity[];
   readonly hostings: readonly HostingChange[];
@@ -44,6 +50,8 @@ export class Identities {
   readonly #placements = new SharedResources<Placement>();
   readonly #identities = new Map<string, Identity>();
   readonly #byNode = new Multimap<string, Identity>();
+  #placed: Placement[] = [];
+  #unplaced: string[] = [];
   /** Made in this update. */
   #appeared: Identity[] = [];
   /** Where a first endpoint came or a last one went in this update; perhaps there and back. */
@@ -61,6 +69,10 @@ export class Identities {
   /** Every endpoint's resource. */
   get all(): EncodedDelta {
     return this.#placements.all;
+  }
+
+  placements(): Iterable<Placement> {
+    return this.#placements.values();
   }
 
   /** Identities that have an endpoint on the node. */
@@ -108,6 +120,8 @@ export class Identities {
     const after = endpoint === undefined ? undefined : this.#placementOf(id, endpoint);
     if (before?.text === after?.text) return;
     this.#placements.replace(before, after);
+    if (after !== undefined) this.#placed.push(after);
+    else this.#unplaced.push(id);
     if (before?.identity === after?.identity && before?.node === after?.node) return;
     if (after?.identity.nodes.add(after.node) === true) this.#touched.push(after);
     if (before?.identity.nodes.remove(before.node) === true) this.#touched.push(before);
@@ -139,9 +153,17 @@ export class Identities {
       hostings.push({ identity, node, hosted });
       if (identity.nodes.isEmpty && this.#identities.delete(identity.id)) vanished.push(identity);
     }
-    const appeared = this.#appeared;
+    const changes = {
+      placed: this.#placed,
+      unplaced: this.#unplaced,
+      appeared: this.#appeared,
+      vanished,
+      hostings,
+    };
+    this.#placed = [];
+    this.#unplaced = [];
     this.#appeared = [];
     this.#touched = [];
-    return { appeared, vanished, hostings };
+    return changes;
   }
 }

@@ -2,6 +2,7 @@
 // beside it: there is then nothing to look up and nothing to leave behind. Each property names who may write it.
 import type { Policy } from "../model/policy.ts";
 import { EncodedResource } from "../southbound/encoded.ts";
+import type { NetworkBlock } from "../southbound/resources.ts";
 import { CompactSet } from "./compact-set.ts";
 import { Counter } from "./counter.ts";
 import type { GroupDefinition } from "./definition.ts";
@@ -32,19 +33,21 @@ export class Identity {
 export interface Split {
   /** How often policies ask for it. */
   users: number;
-  readonly parts: Map<number, Group>;
+  readonly parts: Map<string, Group>;
 }
 
 /** A group with its members at the moment. Written by Groups where nobody else is named. */
 export class Group {
   readonly id: string;
-  /** `undefined` for a part of another group. */
+  /** `undefined` for a part of another group and for a host list. */
   readonly definition: GroupDefinition | undefined;
   readonly identities = new CompactSet<Identity>();
   /** How often policies name it. */
   users = 0;
   /** By attribute; `undefined` while there are none. */
   splits: Map<string, Split> | undefined;
+  /** Host prefixes, by the number of endpoints; `undefined` but for host lists. Written by NamedHosts. */
+  hosts: Counter<string> | undefined;
   /** Policies that isolate its members. Written by Postures. */
   isolating: CompactSet<Policy> | undefined;
   /** The rules of which it is the subject. Written by Spans. */
@@ -61,11 +64,11 @@ export class Group {
   }
 
   /** Parts by the value of the attribute. */
-  partsBy(attribute: string): ReadonlyMap<number, Group> {
+  partsBy(attribute: string): ReadonlyMap<string, Group> {
     return this.splits?.get(attribute)?.parts ?? noParts;
   }
 
-  /** Must be called after each change of `identities`. */
+  /** Must be called after each change of `identities` or `hosts`. */
   forgetEncoded(): void {
     this.#encoded = undefined;
   }
@@ -76,10 +79,16 @@ export class Group {
       kind: "group",
       id: this.id,
       identities: Array.from(this.identities, (identity) => identity.id).toSorted(byCodeUnits),
-      networks: this.definition?.kind === "networks" ? this.definition.networks : [],
+      networks: this.#networks,
     });
     return this.#encoded;
   }
+
+  get #networks(): readonly NetworkBlock[] {
+    if (this.definition?.kind === "networks") return this.definition.networks;
+    const hosts = new Set(this.hosts?.keys() ?? []);
+    return [...hosts].toSorted(byCodeUnits).map((cidr) => ({ cidr, except: [] }));
+  }
 }
 
-const noParts: ReadonlyMap<number, Group> = new Map();
+const noParts: ReadonlyMap<string, Group> = new Map();

@@ -1,10 +1,19 @@
 import { EncodedResource } from "../southbound/encoded.ts";
 import type { PortMatch, RuleResource } from "../southbound/resources.ts";
-import { type CompiledPolicy, type CompiledRule, type NamedService, splitsOf } from "./compile.ts";
+import {
+  type CompiledPolicy,
+  type CompiledRule,
+  type NamedService,
+  domainAttribute,
+  namedNetworksOf,
+  networksOf,
+  splitsOf,
+} from "./compile.ts";
 import { everyEndpoint } from "./definition.ts";
 import type { Group } from "./membership.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import { Multimap } from "./multimap.ts";
+import { type NamedHostChanges, type NamedHosts, hostListId } from "./named-hosts.ts";
 import type { PolicyChanges } from "./policies.ts";
 import { word } from "./words.ts";
 
@@ -37,14 +46,16 @@ interface Variant {
  */
 export class Rules {
   readonly #groups: Groups;
+  readonly #hosts: NamedHosts;
   readonly #rules = new Map<string, readonly GraphRule[]>();
   /** Policies with named ports. */
   readonly #named = new Map<string, CompiledPolicy>();
-  /** Their ids by the groups that they split. */
+  /** Their ids by the groups and host lists whose parts they name. */
   readonly #splitting = new Multimap<string, string>();
 
-  constructor(groups: Groups) {
+  constructor(groups: Groups, hosts: NamedHosts) {
     this.#groups = groups;
+    this.#hosts = hosts;
   }
 
   get size(): number {
@@ -56,12 +67,17 @@ export class Rules {
     return this.#rules.get(policy) ?? [];
   }
 
-  update({ ids, came, went }: PolicyChanges, groups: GroupChanges): RuleChanges {
+  update(
+    { ids, came, went }: PolicyChanges,
+    groups: GroupChanges,
+    hosts: NamedHostChanges,
+  ): RuleChanges {
     for (const policy of went) this.#unfile(policy);
     for (const policy of came) this.#file(policy);
     const dirty = new Map<string, CompiledPolicy | undefined>(ids.map((id) => [id, undefined]));
     for (const policy of came) dirty.set(policy.policy.id, policy);
-    for (const { id } of groups.repartitioned) {
+    const repartitioned = Array.from(groups.repartitioned, ({ id }) => id);
+    for (const id of [...repartitioned, ...hosts.repartitioned]) {
       for (const policy of this.#splitting.get(id)) dirty.set(policy, this.#named.get(policy));
     }
     const added: GraphRule[] = [];
@@ -79,8 +95,8 @@ export class Rules {
 
   #file(compiled: CompiledPolicy): void {
     const { id } = compiled.policy;
-    for (const { group } of splitsOf(compiled)) {
-      this.#splitting.add(group.id, id);
+    for (const name of partitionsOf(compiled)) {
+      this.#splitting.add(name, id);
       this.#named.set(id, compiled);
     }
   }
@@ -88,7 +104,7 @@ export class Rules {
   #unfile(compiled: CompiledPolicy): void {
     const { id } = compiled.policy;
     this.#named.delete(id);
-    for (const { group } of splitsOf(compiled)) this.#splitting.delete(group.id, id);
+    for (const name of partitionsOf(compiled)) this.#splitting.delete(name, id);
   }
 
   /** A rule that is as it was stays the same object. */
@@ -131,17 +147,21 @@ export class Rules {
     rule: CompiledRule,
   ): Generator<Variant, void, undefined> {
     const definitions = rule.peers === "any" ? [everyEndpoint] : rule.peers.endpoints;
-    const byPort = new Map<number, Group[]>();
+    const byPort = new Multimap<string, Group>();
     for (const { id } of definitions) {
-      for (const [port, part] of this.#group(id).partsBy(attribute)) {
-        const peers = byPort.get(port);
-        if (peers === undefined) byPort.set(port, [part]);
-        else peers.push(part);
-      }
+      for (const [port, part] of this.#group(id).partsBy(attribute)) byPort.add(port, part);
     }
-    for (const [port, peers] of byPort) {
+    for (const port of byPort.keys()) {
       const suffix = ` :${word(attribute)}=${port}`;
-      yield { suffix, subject, peers, ports: [{ protocol, from: port, to: port }] };
+      yield { suffix, subject, peers: [...byPort.get(port)], ports: onlyPort(protocol, port) };
+    }
+    const networks = networksOf(rule);
+    if (networks === undefined) return;
+    for (const { domain, port, group } of this.#hosts.of({ networks, attribute })) {
+      const part = subject.partsBy(domainAttribute).get(domain);
+      if (part === undefined) continue;
+      const suffix = ` ${group.id}`;
+      yield { suffix, subject: part, peers: [group], ports: onlyPort(protocol, String(port)) };
     }
   }
 
@@ -158,14 +178,24 @@ export class Rules {
   }
 }
 
+/** Ids of the groups and host lists whose parts decide which resources the policy becomes. */
+function* partitionsOf(compiled: CompiledPolicy): Generator<string, void, undefined> {
+  for (const { group } of splitsOf(compiled)) yield group.id;
+  for (const list of namedNetworksOf(compiled)) yield hostListId(list);
+}
+
 function* namedIngress(
   { protocol, attribute }: NamedService,
   subject: Group,
   peers: readonly Group[] | "any",
 ): Generator<Variant, void, undefined> {
   for (const [port, part] of subject.partsBy(attribute)) {
-    yield { suffix: "", subject: part, peers, ports: [{ protocol, from: port, to: port }] };
+    yield { suffix: "", subject: part, peers, ports: onlyPort(protocol, port) };
   }
+}
+
+function onlyPort(protocol: PortMatch["protocol"], port: string): readonly PortMatch[] {
+  return [{ protocol, from: Number(port), to: Number(port) }];
 }
 
 function renderRule(

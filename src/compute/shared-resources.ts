@@ -12,6 +12,10 @@ export class SharedResources<Encoded extends EncodedResource> {
     return this.#resources.size;
   }
 
+  values(): Iterable<Encoded> {
+    return this.#resources.values();
+  }
+
   get(id: string): Encoded | undefined {
     return this.#resources.get(id);
   }

@@ -3,6 +3,7 @@ import type { GroupChanges } from "./groups.ts";
 import type { Identities, IdentityChanges } from "./identities.ts";
 import type { Group, Identity } from "./membership.ts";
 import { Multimap } from "./multimap.ts";
+import type { NamedHostChanges } from "./named-hosts.ts";
 import { NodeDelta, NodeDeltas } from "./node-delta.ts";
 import { RuleSet } from "./rule-set.ts";
 import type { RuleChanges } from "./rules.ts";
@@ -10,6 +11,7 @@ import type { RuleChanges } from "./rules.ts";
 export interface SpanInputs {
   readonly rules: RuleChanges;
   readonly groups: GroupChanges;
+  readonly hosts: NamedHostChanges;
   readonly identities: IdentityChanges;
   /** Identities with another posture than before. */
   readonly postures: ReadonlySet<Identity>;
@@ -33,7 +35,7 @@ export class Spans {
     const changed = this.#applyRules(inputs.rules, recheck);
     this.#moveRuleSets(inputs, changed, recheck, deltas);
     this.#tellRuleChanges(changed, deltas);
-    this.#moveGroups(inputs.groups, recheck, deltas);
+    this.#moveGroups(inputs, recheck, deltas);
     this.#movePostures(inputs, deltas);
     return deltas.build();
   }
@@ -151,7 +153,11 @@ export class Spans {
     }
   }
 
-  #moveGroups(groups: GroupChanges, recheck: Multimap<Group, string>, deltas: NodeDeltas): void {
+  #moveGroups(
+    { groups, hosts }: SpanInputs,
+    recheck: Multimap<Group, string>,
+    deltas: NodeDeltas,
+  ): void {
     for (const group of recheck.keys()) {
       for (const node of recheck.get(group)) {
         const needed = this.#needs(node, group);
@@ -165,8 +171,10 @@ export class Spans {
         }
       }
     }
-    for (const group of groups.changed) {
-      for (const node of group.nodes) deltas.of(node).groups.add(group);
+    for (const { changed } of [groups, hosts]) {
+      for (const group of changed) {
+        for (const node of group.nodes) deltas.of(node).groups.add(group);
+      }
     }
   }
 

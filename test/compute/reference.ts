@@ -4,6 +4,8 @@ import {
   type CompiledRule,
   compilePolicy,
   groupsOf,
+  namedNetworksOf,
+  networksOf,
   portAttribute,
   splitsOf,
 } from "../../src/compute/compile.ts";
@@ -14,6 +16,13 @@ import { word } from "../../src/compute/words.ts";
 import type { Endpoint } from "../../src/model/endpoint.ts";
 import type { Direction, EndpointSelector, Policy } from "../../src/model/policy.ts";
 import { matchesEndpoint, selectorKeys } from "../../src/model/selector.ts";
+import {
+  formatAddress,
+  parseAddress,
+  parsePrefix,
+  prefixContains,
+  widthOf,
+} from "../../src/net/address.ts";
 import { keyText } from "../../src/southbound/encoded.ts";
 import type { Resource, RuleResource } from "../../src/southbound/resources.ts";
 import { type NodeState, World } from "./world.ts";
@@ -54,10 +63,12 @@ export class Reference {
   }
 
   hasPort(zone: string, attribute: string): boolean {
-    return this.#compiled().some((policy) =>
-      [...splitsOf(policy)].some(
-        (split) => split.attribute === attribute && looksInto(split.group.selector, zone),
-      ),
+    return this.#compiled().some(
+      (policy) =>
+        [...namedNetworksOf(policy)].some((named) => named.attribute === attribute) ||
+        [...splitsOf(policy)].some(
+          (split) => split.attribute === attribute && looksInto(split.group.selector, zone),
+        ),
     );
   }
 
@@ -133,42 +144,69 @@ export class Reference {
   }
 
   *#named(policy: Policy, rule: CompiledRule, subject: GroupNow) {
-    const destinations =
-      rule.direction === "ingress"
-        ? [subject]
-        : rule.peers === "any"
-          ? [this.#group(everyEndpoint.id, everyEndpoint.selector)]
-          : rule.peers.endpoints.map(({ id, selector }) => this.#group(id, selector));
     for (const { protocol, attribute } of rule.named) {
-      for (const port of new Set(
-        destinations.flatMap(({ members }) =>
-          members.flatMap(({ endpoint }) => portsOf(endpoint, attribute)),
-        ),
-      )) {
-        const suffix = ` :${word(attribute)}=${port}`;
-        const parts = destinations
-          .map(({ id, members, networks }) => ({
-            id: id + suffix,
-            members: members.filter(({ endpoint }) => portsOf(endpoint, attribute).includes(port)),
-            networks,
-          }))
-          .filter(({ members }) => members.length > 0);
+      for (const port of this.#numbers(attribute)) {
+        const text = ` :${word(attribute)}=${port}`;
         const ports = [{ protocol, from: port, to: port }];
-        const [part] = parts;
-        yield rule.direction === "ingress"
-          ? ruleOf(policy, rule, {
-              subject: part ?? fail(),
-              peers: this.#peers(rule),
-              ports,
-              suffix: "",
-            })
-          : ruleOf(
-              policy,
-              { ...rule, peers: { endpoints: [], networks: undefined } },
-              { subject, peers: parts, ports, suffix },
-            );
+        const part = (group: GroupNow): GroupNow => ({
+          ...group,
+          id: group.id + text,
+          members: group.members.filter(({ endpoint }) =>
+            portsOf(endpoint, attribute).includes(port),
+          ),
+        });
+        if (rule.direction === "ingress") {
+          const peers = this.#peers(rule);
+          yield ruleOf(policy, rule, { subject: part(subject), peers, ports, suffix: "" });
+          continue;
+        }
+        const everyone = this.#group(everyEndpoint.id, everyEndpoint.selector);
+        const destinations = rule.peers === "any" ? [everyone] : this.#peers(rule);
+        const peers = destinations.map(part).filter(({ members }) => members.length > 0);
+        const named = { ...rule, peers: "some" as const };
+        if (peers.length > 0) yield ruleOf(policy, named, { subject, peers, ports, suffix: text });
+        const networks = networksOf(rule);
+        for (const domain of networks === undefined
+          ? []
+          : new Set(this.#placed.map(({ endpoint }) => endpoint.domain))) {
+          const inDomain = subject.members.filter(({ endpoint }) => endpoint.domain === domain);
+          const hosts = this.#hosts(domain, networks?.networks ?? [], { attribute, port });
+          if (inDomain.length === 0 || hosts.length === 0) continue;
+          const id = `${networks?.id}${text} :domain=${domain}`;
+          yield ruleOf(policy, named, {
+            subject: { ...subject, id: `${subject.id} :domain=${domain}`, members: inDomain },
+            peers: [{ id, members: [], networks: hosts }],
+            ports,
+            suffix: ` ${id}`,
+          });
+        }
       }
     }
+  }
+
+  #numbers(attribute: string): ReadonlySet<number> {
+    return new Set(this.#placed.flatMap(({ endpoint }) => portsOf(endpoint, attribute)));
+  }
+
+  #hosts(
+    domain: string,
+    networks: GroupNow["networks"],
+    { attribute, port }: { attribute: string; port: number },
+  ): GroupNow["networks"] {
+    const texts = this.#placed
+      .filter(({ endpoint }) => endpoint.domain === domain)
+      .filter(({ endpoint }) => portsOf(endpoint, attribute).includes(port))
+      .flatMap(({ endpoint }) => endpoint.addresses)
+      .map(parseAddress)
+      .filter((address) =>
+        networks.some(
+          ({ cidr, except }) =>
+            prefixContains(parsePrefix(cidr), address) &&
+            !except.some((hole) => prefixContains(parsePrefix(hole), address)),
+        ),
+      )
+      .map((address) => `${formatAddress(address)}/${widthOf(address.family)}`);
+    return texts.toSorted().map((cidr) => ({ cidr, except: [] }));
   }
 
   #group(id: string, selector: EndpointSelector): GroupNow {
@@ -191,9 +229,13 @@ interface GroupNow {
   readonly networks: Extract<Resource, { kind: "group" }>["networks"];
 }
 
+interface RuleHead extends Pick<CompiledRule, "direction" | "rule"> {
+  readonly peers: unknown;
+}
+
 function ruleOf(
   policy: Policy,
-  { direction, rule, peers: declared }: CompiledRule,
+  { direction, rule, peers: declared }: RuleHead,
   {
     subject,
     peers,
