@@ -3,13 +3,8 @@
 import { PatchError } from "./errors.ts";
 import { quote } from "./field-error.ts";
 import { FieldSet, formatFieldPath, type FieldPath } from "./field-set.ts";
-import {
-  compareObjects,
-  fieldSetOf,
-  mergeObjects,
-  removeFields,
-  withStructures,
-} from "./field-walk.ts";
+import { compareObjects, fieldSetOf, withStructures } from "./field-difference.ts";
+import { mergeObjects, removeFields } from "./field-merge.ts";
 import { isDeeperThan, isObject, maximumDepth, type JsonObject } from "./json.ts";
 import type { KindDefinition, KubeObject } from "./kind.ts";
 import {

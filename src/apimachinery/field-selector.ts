@@ -2,7 +2,7 @@
 import { SelectorError } from "./errors.ts";
 import type { KindDefinition, KubeObject } from "./kind.ts";
 
-export interface FieldRequirement {
+interface FieldRequirement {
   readonly field: string;
   readonly operator: "=" | "!=";
   readonly value: string;

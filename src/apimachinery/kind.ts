@@ -73,7 +73,7 @@ export interface PrinterColumn<T> {
 }
 
 /** Reads the text that a field selector compares with; empty for an absent field. */
-export type FieldReader<T> = { read(object: T): string }["read"];
+type FieldReader<T> = { read(object: T): string }["read"];
 
 /**
  * A kind. What takes an object is declared as a method, so that a definition of a particular kind is a definition of any

@@ -1,7 +1,6 @@
 // JSON Merge Patch (RFC 7386).
 import { PatchError } from "./errors.ts";
 import {
-  equalJson,
   getMember,
   isDeeperThan,
   isObject,
@@ -29,17 +28,4 @@ function merge(target: unknown, patch: unknown): unknown {
     else setMember(result, name, merge(getMember(result, name), value));
   }
   return result;
-}
-
-/** A patch that turns `from` into `to`. A member that is `null` in `to` cannot be expressed and comes out absent. */
-export function createMergePatch(from: unknown, to: unknown): unknown {
-  if (!isObject(from) || !isObject(to)) return structuredClone(to);
-  const patch: JsonObject = {};
-  for (const name of Object.keys(from)) if (!Object.hasOwn(to, name)) setMember(patch, name, null);
-  for (const [name, value] of Object.entries(to)) {
-    const old = getMember(from, name);
-    if (equalJson(old, value)) continue;
-    setMember(patch, name, isObject(old) ? createMergePatch(old, value) : structuredClone(value));
-  }
-  return patch;
 }

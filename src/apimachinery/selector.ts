@@ -6,7 +6,7 @@ import { checkLabelValue, checkQualifiedName } from "./names.ts";
 
 export type LabelMap = Readonly<Record<string, string>>;
 
-export type SelectorOperator = "=" | "!=" | "in" | "notin" | "exists" | "!" | ">" | "<";
+type SelectorOperator = "=" | "!=" | "in" | "notin" | "exists" | "!" | ">" | "<";
 
 export interface Requirement {
   readonly key: string;

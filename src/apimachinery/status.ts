@@ -9,7 +9,7 @@ export interface StatusCause {
   readonly field?: string;
 }
 
-export interface StatusDetails {
+interface StatusDetails {
   readonly name?: string;
   readonly group?: string;
   readonly kind?: string;
@@ -34,12 +34,12 @@ export interface Status {
 export type Resource = Pick<KindDefinition, "group" | "plural" | "kind">;
 
 /** `deployments.apps`, `pods`. */
-export function qualifiedResource(resource: Pick<Resource, "group" | "plural">): string {
+function qualifiedResource(resource: Pick<Resource, "group" | "plural">): string {
   return resource.group === "" ? resource.plural : `${resource.plural}.${resource.group}`;
 }
 
 /** `Deployment.apps`, `Pod`. */
-export function qualifiedKind(resource: Pick<Resource, "group" | "kind">): string {
+function qualifiedKind(resource: Pick<Resource, "group" | "kind">): string {
   return resource.group === "" ? resource.kind : `${resource.kind}.${resource.group}`;
 }
 

@@ -1,7 +1,7 @@
 // Table objects (meta/v1): what `kubectl get` prints.
 import type { KindDefinition, KubeObject } from "./kind.ts";
 
-export interface TableColumn {
+interface TableColumn {
   readonly name: string;
   readonly type: string;
   readonly format: string;
@@ -9,7 +9,7 @@ export interface TableColumn {
   readonly priority: number;
 }
 
-export interface TableRow {
+interface TableRow {
   readonly cells: readonly (string | number | boolean)[];
   /** The object itself, its metadata alone, or nothing, as the client asked. */
   readonly object?: unknown;

@@ -19,7 +19,7 @@ import { applyPodSpecDefaults } from "./pod-defaults.ts";
 import { validatePodSpec } from "./pod-validation.ts";
 
 export type Deployment = ObjectOf<V1Deployment>;
-export type DeploymentSpec = NonNullable<Deployment["spec"]>;
+type DeploymentSpec = NonNullable<Deployment["spec"]>;
 type RollingUpdate = NonNullable<NonNullable<DeploymentSpec["strategy"]>["rollingUpdate"]>;
 
 const strategyTypes = ["Recreate", "RollingUpdate"];

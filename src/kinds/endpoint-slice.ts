@@ -18,13 +18,10 @@ import { kubernetesSchema } from "./kubernetes-schema.ts";
 import type { ObjectOf } from "./object-type.ts";
 
 type Sent = ObjectOf<V1EndpointSlice>;
-export type SliceEndpoint = NonNullable<Sent["endpoints"]>[number];
+type SliceEndpoint = NonNullable<Sent["endpoints"]>[number];
 /** With its defaults: the list of endpoints is always there. */
 export type EndpointSlice = Sent & { endpoints: SliceEndpoint[] };
 type Port = NonNullable<EndpointSlice["ports"]>[number];
-
-/** The label that names the slice's service. */
-export const serviceNameLabel = "kubernetes.io/service-name";
 
 const addressTypes = ["FQDN", "IPv4", "IPv6"];
 const protocols = Object.keys(protocolNumbers).toSorted();

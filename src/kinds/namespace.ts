@@ -8,7 +8,7 @@ import type { ObjectOf } from "./object-type.ts";
 export type Namespace = ObjectOf<V1Namespace>;
 
 /** The label by which policies select a namespace by its name; the API sets it and keeps it so. */
-export const namespaceNameLabel = "kubernetes.io/metadata.name";
+const namespaceNameLabel = "kubernetes.io/metadata.name";
 
 function applyDefaults(namespace: Namespace): Namespace {
   const { metadata } = namespace;

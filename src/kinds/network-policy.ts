@@ -19,11 +19,11 @@ import { validateLabelSelector } from "./label-selector.ts";
 import type { ObjectOf } from "./object-type.ts";
 
 export type NetworkPolicy = ObjectOf<V1NetworkPolicy>;
-export type NetworkPolicySpec = NonNullable<NetworkPolicy["spec"]>;
+type NetworkPolicySpec = NonNullable<NetworkPolicy["spec"]>;
 type IngressRule = NonNullable<NetworkPolicySpec["ingress"]>[number];
-export type NetworkPolicyPeer = NonNullable<IngressRule["from"]>[number];
-export type NetworkPolicyPort = NonNullable<IngressRule["ports"]>[number];
-export type IpBlock = NonNullable<NetworkPolicyPeer["ipBlock"]>;
+type NetworkPolicyPeer = NonNullable<IngressRule["from"]>[number];
+type NetworkPolicyPort = NonNullable<IngressRule["ports"]>[number];
+type IpBlock = NonNullable<NetworkPolicyPeer["ipBlock"]>;
 
 const protocols = Object.keys(protocolNumbers);
 const policyTypes = ["Ingress", "Egress"];

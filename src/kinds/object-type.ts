@@ -5,7 +5,7 @@ import type { ObjectMeta } from "../apimachinery/kind.ts";
 type FieldName<Key> = Key extends `_${infer Name}` ? Name : Key;
 
 /** A model in JSON: times are text. */
-export type Wire<T> = T extends Date
+type Wire<T> = T extends Date
   ? string
   : T extends readonly (infer Item)[]
     ? Wire<Item>[]

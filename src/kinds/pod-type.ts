@@ -4,7 +4,6 @@ import type { ObjectOf } from "./object-type.ts";
 
 export type Pod = ObjectOf<V1Pod>;
 export type PodSpec = NonNullable<Pod["spec"]>;
-export type PodStatus = NonNullable<Pod["status"]>;
 export type Container = PodSpec["containers"][number];
 export type ContainerPort = NonNullable<Container["ports"]>[number];
 export type Probe = NonNullable<Container["livenessProbe"]>;

@@ -26,8 +26,8 @@ import { kubernetesSchema } from "./kubernetes-schema.ts";
 import type { ObjectOf } from "./object-type.ts";
 
 export type Service = ObjectOf<V1Service>;
-export type ServiceSpec = NonNullable<Service["spec"]>;
-export type ServicePort = NonNullable<ServiceSpec["ports"]>[number];
+type ServiceSpec = NonNullable<Service["spec"]>;
+type ServicePort = NonNullable<ServiceSpec["ports"]>[number];
 
 const types = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 const affinities = ["ClientIP", "None"];
