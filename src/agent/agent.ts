@@ -14,6 +14,9 @@ import type { Ack } from "../southbound/messages.ts";
 import type { Delta } from "../southbound/resources.ts";
 import { Attachments } from "./attachments.ts";
 import type { AgentConfig } from "./config.ts";
+import { ConnectionReview, mayRevoke } from "./connection-review.ts";
+import { ConnectionTable } from "./connection-table.ts";
+import { findControlSocket } from "./control-socket.ts";
 import { ControllerLink } from "./controller-link.ts";
 import { FlowReconciler } from "./flow-reconciler.ts";
 import { GatewayKeeper } from "./gateway-keeper.ts";
@@ -28,8 +31,7 @@ import { attachmentOf, differenceOf, localFacts } from "./switch-ports.ts";
 import { TunnelPeers } from "./tunnel-peers.ts";
 
 /** Work that is retried until it succeeds. */
-const duties = ["bridge", "gateway"] as const;
-type Duty = (typeof duties)[number];
+type Duty = "bridge" | "gateway" | "connections";
 
 export class Agent {
   readonly #config: AgentConfig;
@@ -42,7 +44,8 @@ export class Agent {
   readonly #link: ControllerLink;
   readonly #readiness: Readiness;
   readonly #attachments: Attachments;
-  readonly #duties: WorkQueue;
+  readonly #review: ConnectionReview;
+  readonly #duties: WorkQueue<Duty>;
   readonly #peers = new TunnelPeers();
   readonly #failure = Promise.withResolvers<never>();
   #facts: ReadonlyMap<string, LocalFact> = new Map();
@@ -82,8 +85,13 @@ export class Agent {
       mtu: async () => await this.#gateway.mtu(),
       checksumInKernel: config.datapathType === "netdev",
     });
-    this.#duties = new WorkQueue({
-      reconcile: async (key) => await this.#perform(key),
+    const connections = new ConnectionTable(
+      () => findControlSocket(config.rundir),
+      `${config.datapathType}@ovs-${config.datapathType}`,
+    );
+    this.#review = new ConnectionReview(this.#state, connections, log);
+    this.#duties = new WorkQueue<Duty>({
+      reconcile: async (duty) => await this.#perform(duty),
       onError: (duty, err, attempt) => {
         if (attempt === 1) log.warn({ err, duty }, "failed; trying again");
       },
@@ -110,6 +118,7 @@ export class Agent {
           signal,
           onConnect: (client) => {
             this.#peers.connected(client);
+            this.#review.connected(client);
             this.#due("gateway");
           },
         }),
@@ -129,6 +138,7 @@ export class Agent {
 
   /** Takes a controller's delta in at once; settles when the switch has confirmed it. */
   async #take(delta: Delta, completes: boolean, signal: AbortSignal): Promise<Ack["errors"]> {
+    const revoking = mayRevoke(delta, this.#state);
     const version = this.#flows.change(
       this.#orFail(() => this.#state.applyResources(delta, completes)),
     );
@@ -142,6 +152,7 @@ export class Agent {
       this.#updatePeers();
     }
     await this.#flows.confirmed(version, signal);
+    if (revoking) this.#due("connections");
     return [
       ...this.#state.problems(),
       ...describeRefusals(this.#flows.refused, this.#state.numbers),
@@ -187,14 +198,21 @@ export class Agent {
     this.#duties.add(duty);
   }
 
-  async #perform(duty: string): Promise<void> {
-    if (duty === ("bridge" satisfies Duty)) {
-      const bridge = await this.#database.ensure();
-      // The dummy datapath has ports, but no network interfaces behind them.
-      if (this.#config.datapathType !== "dummy") await this.#attachments.recover(bridge);
-      this.#due("gateway");
-    } else if (this.#database.ready) {
-      await this.#gateway.apply();
+  async #perform(duty: Duty): Promise<void> {
+    switch (duty) {
+      case "bridge": {
+        const bridge = await this.#database.ensure();
+        // The dummy datapath has ports, but no network interfaces behind them.
+        if (this.#config.datapathType !== "dummy") await this.#attachments.recover(bridge);
+        this.#due("gateway");
+        break;
+      }
+      case "gateway":
+        if (this.#database.ready) await this.#gateway.apply();
+        break;
+      case "connections":
+        if (this.#config.datapathType !== "dummy") await this.#review.run();
+        break;
     }
   }
 

@@ -6,12 +6,16 @@ import { addFlow, deleteFlow } from "../openflow/flow-mod.ts";
 import type { FlowChanges } from "../pipeline/flow-store.ts";
 import { BundleError } from "../switch/errors.ts";
 import { OpenFlowClient } from "../switch/openflow-client.ts";
+import { isBlock } from "./connection-review.ts";
 import type { FlowReconciler, FlowSwitch, RefusedFlow } from "./flow-reconciler.ts";
 
 /** The switch behind a client, as the reconciler needs it. */
 function flowSwitch(client: OpenFlowClient, log: Log): FlowSwitch {
   return {
-    dumpFlows: async () => (await client.dumpFlows()).map(({ flow }) => flow),
+    dumpFlows: async () => {
+      const entries = await client.dumpFlows();
+      return entries.map(({ flow }) => flow).filter((flow) => !isBlock(flow));
+    },
     changeFlows: async ({ upserts, deletes }: FlowChanges) => {
       try {
         await client.bundle([...deletes.map(deleteFlow), ...upserts.map(addFlow)]);

@@ -3,25 +3,25 @@
 // worked on is worked on again afterwards.
 import { setTimeout as sleep } from "node:timers/promises";
 
-export interface WorkQueueOptions {
+export interface WorkQueueOptions<Key extends string = string> {
   /** Makes the world match what is wanted for the key. A failure is retried with growing delay. */
-  readonly reconcile: (key: string) => Promise<void>;
+  readonly reconcile: (key: Key) => Promise<void>;
   /** Told of each failure before the retry. */
-  readonly onError: (key: string, error: unknown, attempt: number) => void;
+  readonly onError: (key: Key, error: unknown, attempt: number) => void;
   /** Keys worked on at the same time; 1 when absent. */
   readonly concurrency?: number;
   readonly firstDelayMs?: number;
   readonly longestDelayMs?: number;
 }
 
-export class WorkQueue implements AsyncDisposable {
-  readonly #options: Required<WorkQueueOptions>;
-  readonly #dirty = new Set<string>();
-  readonly #processing = new Map<string, Promise<void>>();
-  readonly #attempts = new Map<string, number>();
+export class WorkQueue<Key extends string = string> implements AsyncDisposable {
+  readonly #options: Required<WorkQueueOptions<Key>>;
+  readonly #dirty = new Set<Key>();
+  readonly #processing = new Map<Key, Promise<void>>();
+  readonly #attempts = new Map<Key, number>();
   readonly #closing = new AbortController();
 
-  constructor(options: WorkQueueOptions) {
+  constructor(options: WorkQueueOptions<Key>) {
     this.#options = { concurrency: 1, firstDelayMs: 20, longestDelayMs: 10_000, ...options };
   }
 
@@ -30,7 +30,7 @@ export class WorkQueue implements AsyncDisposable {
     return this.#dirty.size + this.#processing.size;
   }
 
-  add(key: string): void {
+  add(key: Key): void {
     if (this.#closing.signal.aborted) return;
     this.#dirty.add(key);
     this.#next();
@@ -45,7 +45,7 @@ export class WorkQueue implements AsyncDisposable {
     }
   }
 
-  async #work(key: string): Promise<void> {
+  async #work(key: Key): Promise<void> {
     try {
       await this.#options.reconcile(key);
       this.#attempts.delete(key);
@@ -57,7 +57,7 @@ export class WorkQueue implements AsyncDisposable {
     }
   }
 
-  async #retry(key: string, error: unknown): Promise<void> {
+  async #retry(key: Key, error: unknown): Promise<void> {
     const attempt = (this.#attempts.get(key) ?? 0) + 1;
     this.#attempts.set(key, attempt);
     this.#options.onError(key, error, attempt);

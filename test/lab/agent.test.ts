@@ -352,6 +352,46 @@ test("a connection outlives kill -9 of its agents, and a repeated attach is answ
   }
 });
 
+test("a connection is cut when no rule admits it any more, and only that one", async () => {
+  const [web, clientA, clientB] = pods;
+  assert.ok(web && clientA && clientB);
+  // The server speaks as well, so that its packets must not open the connection anew from its side.
+  const stream = `
+    require("net").createServer((socket) => {
+      socket.on("error", () => {});
+      const timer = setInterval(() => socket.write("x"), 10);
+      socket.on("close", () => clearInterval(timer));
+    }).listen(8080, "::", () => console.log("ready"));`;
+  const listen = `
+    const socket = require("net").connect(8080, "fd09::1");
+    socket.on("data", () => { heard = Date.now(); });
+    let heard = Date.now();
+    setInterval(() => { socket.write("y"); console.log(Date.now() - heard < 400 ? "alive" : "cut"); }, 50);`;
+  const server = spawn("nsenter", [`--net=${netnsOf(web)}`, process.execPath, "-e", stream]);
+  await once(createInterface({ input: server.stdout }), "line");
+  const clients = [clientA, clientB].map((pod) => {
+    const child = spawn("nsenter", [`--net=${netnsOf(pod)}`, process.execPath, "-e", listen]);
+    const states: string[] = [];
+    createInterface({ input: child.stdout }).on("line", (line) => states.push(line));
+    return { child, states };
+  });
+  const last = (index: number): string | undefined => clients[index]!.states.at(-1);
+  try {
+    await eventually(async () => assert.deepEqual([last(0), last(1)], ["alive", "alive"]));
+    // Client b changes its identity, as a pod does that is labelled anew.
+    controller.change([{ ...endpointOf(clientB), identity: "other" }]);
+    await eventually(async () => assert.equal(last(1), "cut"));
+    await sleep(1_500);
+    assert.deepEqual([last(0), last(1)], ["alive", "cut"]);
+    assert.ok(!clients[0]!.states.includes("cut"));
+  } finally {
+    for (const { child } of clients) child.kill();
+    server.kill();
+    controller.change([endpointOf(clientB)]);
+  }
+  assert.equal(await verdict(netnsOf(clientB), "10.9.0.1", 80), "allowed");
+});
+
 test("while ovs-vswitchd is away nothing is open, and afterwards all is as before", async () => {
   const [web, clientA, , otherB] = pods;
   assert.ok(web && clientA && otherB);

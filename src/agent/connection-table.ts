@@ -1,0 +1,109 @@
+// Connections that the switch's datapath tracks, as the dpctl commands of ovs-vswitchd(8) list and delete them.
+import { unixctl } from "../switch/unixctl.ts";
+
+export interface TrackedConnection {
+  /** Protocol number, e.g. 6. */
+  readonly protocol: number;
+  readonly source: string;
+  readonly destination: string;
+  /** `undefined` where the protocol has no ports. */
+  readonly sourcePort: number | undefined;
+  readonly destinationPort: number | undefined;
+  readonly zone: number;
+  /** `ct_label`. */
+  readonly label: bigint;
+  /** ICMP: what tells a connection instead of ports. */
+  readonly icmp: { readonly type: number; readonly code: number; readonly id: number } | undefined;
+}
+
+const protocols: Readonly<Record<string, number>> = {
+  icmp: 1,
+  tcp: 6,
+  udp: 17,
+  icmpv6: 58,
+  sctp: 132,
+};
+
+/** One line of the list; `undefined` when it is none of a protocol that policies know. */
+export function parseConnection(line: string): TrackedConnection | undefined {
+  const found = /^(\w+),orig=\(([^)]*)\)/.exec(line);
+  const protocol = protocols[found?.[1] ?? ""];
+  const original = fieldsOf(found?.[2] ?? "");
+  const rest = fieldsOf(line.replaceAll(/\([^)]*\)/g, ""));
+  const source = original.get("src");
+  const destination = original.get("dst");
+  if (protocol === undefined || source === undefined || destination === undefined) return undefined;
+  const type = numberOf(original.get("type"));
+  return {
+    protocol,
+    source,
+    destination,
+    sourcePort: numberOf(original.get("sport")),
+    destinationPort: numberOf(original.get("dport")),
+    zone: numberOf(rest.get("zone")) ?? 0,
+    label: BigInt(rest.get("labels")?.split("/")[0] ?? 0),
+    icmp:
+      type === undefined
+        ? undefined
+        : {
+            type,
+            code: numberOf(original.get("code")) ?? 0,
+            id: numberOf(original.get("id")) ?? 0,
+          },
+  };
+}
+
+/** What names the connection to the command that deletes it. */
+export function formatTuple(connection: TrackedConnection): string {
+  const { protocol, source, destination, sourcePort, destinationPort, icmp } = connection;
+  const family = source.includes(":") ? "ipv6" : "nw";
+  const fields = [
+    `ct_${family}_src=${source}`,
+    `ct_${family}_dst=${destination}`,
+    `ct_nw_proto=${protocol}`,
+  ];
+  if (sourcePort !== undefined) fields.push(`ct_tp_src=${sourcePort}`);
+  if (destinationPort !== undefined) fields.push(`ct_tp_dst=${destinationPort}`);
+  if (icmp !== undefined) {
+    fields.push(`icmp_type=${icmp.type}`, `icmp_code=${icmp.code}`, `icmp_id=${icmp.id}`);
+  }
+  return fields.join(",");
+}
+
+/** The tracked connections of one datapath. */
+export class ConnectionTable {
+  readonly #control: () => string;
+  readonly #datapath: string;
+
+  /** `control` gives the path of ovs-vswitchd's control socket; `datapath` is e.g. `netdev@ovs-netdev`. */
+  constructor(control: () => string, datapath: string) {
+    this.#control = control;
+    this.#datapath = datapath;
+  }
+
+  /** @throws {UnavailableError} @throws {PeerError} */
+  async list(): Promise<readonly TrackedConnection[]> {
+    const text = await unixctl(this.#control(), "dpctl/dump-conntrack", [this.#datapath]);
+    return text.split("\n").flatMap((line) => parseConnection(line) ?? []);
+  }
+
+  /** The connection's next packet begins a new one. @throws {UnavailableError} @throws {PeerError} */
+  async delete(connection: TrackedConnection): Promise<void> {
+    const zone = `zone=${connection.zone}`;
+    const args = [this.#datapath, zone, formatTuple(connection)];
+    await unixctl(this.#control(), "dpctl/flush-conntrack", args);
+  }
+}
+
+function fieldsOf(text: string): Map<string, string> {
+  return new Map(
+    text.split(",").map((field): [string, string] => {
+      const [name = "", value = ""] = field.split("=");
+      return [name, value];
+    }),
+  );
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
+}
