@@ -42,17 +42,20 @@ export class OvsdbMonitor extends EventEmitter<MonitorEvents> {
    * Called by the client on each new connection: fetches what was missed, or everything when the server has forgotten
    * the last known transaction.
    */
-  async resume(connection: JsonRpcConnection, database: string, timeoutMs: number): Promise<void> {
+  async resume(
+    connection: Pick<JsonRpcConnection, "request">,
+    database: string,
+    timeoutMs: number,
+  ): Promise<void> {
     this.#early = [];
     const params = [database, this.#id, encodeMonitorRequest(this.#request), this.#transaction];
     const reply = await connection.request("monitor_cond_since", params, timeoutMs);
     const [found, transaction, updates]: unknown[] = Array.isArray(reply) ? reply : [];
-    if (typeof transaction !== "string") throw malformed("a monitor_cond_since reply", reply);
-    const changes = found === true ? this.#cache.apply(updates) : this.#cache.replace(updates);
-    this.#transaction = transaction;
+    this.#take(transaction, () =>
+      found === true ? this.#cache.apply(updates) : this.#cache.replace(updates),
+    );
     const early = this.#early;
     this.#early = undefined;
-    if (changes.length > 0) this.emit("change", changes);
     for (const update of early) this.update(update);
   }
 
@@ -60,12 +63,15 @@ export class OvsdbMonitor extends EventEmitter<MonitorEvents> {
   update(params: readonly unknown[]): void {
     const [id, transaction, updates] = params;
     if (id !== this.#id) return;
-    if (this.#early !== undefined) {
-      this.#early.push(params);
-      return;
-    }
+    if (this.#early === undefined) this.#take(transaction, () => this.#cache.apply(updates));
+    else this.#early.push(params);
+  }
+
+  #take(transaction: unknown, changeCache: () => RowChange[]): void {
+    // Should the updates prove wrong half-way, the next resume must not build on them.
+    this.#transaction = noTransaction;
     if (typeof transaction !== "string") throw malformed("a transaction id", transaction);
-    const changes = this.#cache.apply(updates);
+    const changes = changeCache();
     this.#transaction = transaction;
     if (changes.length > 0) this.emit("change", changes);
   }
