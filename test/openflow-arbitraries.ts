@@ -14,7 +14,7 @@ function valueOf(name: KnownFieldName): fc.Arbitrary<bigint> {
 }
 
 /** With a mask it has no bits outside of it, and the mask is neither empty nor full. */
-export function matchFieldOf(name: KnownFieldName): fc.Arbitrary<MatchField> {
+function matchFieldOf(name: KnownFieldName): fc.Arbitrary<MatchField> {
   const allBits = (1n << BigInt(fields[name].bits)) - 1n;
   const exact = valueOf(name).map((value) => ({ field: name, value }));
   if (!fields[name].maskable || allBits === 1n) return exact;

@@ -39,7 +39,7 @@ function isStandard(action: Action): action is ActionOf<StandardKind> {
 }
 
 /** @throws {RangeError} when a value does not fit */
-export function encodeAction(writer: Writer, action: Action): void {
+function encodeAction(writer: Writer, action: Action): void {
   const start = writer.size;
   if (action.kind === "unknown") {
     writer.u16(action.type);
@@ -77,7 +77,7 @@ function decoderOf(type: number, body: Reader): Decoder | undefined {
 }
 
 /** @throws {DecodeError} */
-export function decodeAction(reader: Reader): Action {
+function decodeAction(reader: Reader): Action {
   const type = reader.u16();
   const length = reader.u16();
   if (length < 8 || length % 8 !== 0) {

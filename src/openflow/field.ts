@@ -27,7 +27,7 @@ export type FieldFormat =
   | "tunnel-flags";
 
 /** A field must have one of these values for another field to be matched or set. */
-export interface Requirement {
+interface Requirement {
   readonly field: "eth_type" | "ip_proto" | "icmpv6_type" | "vlan_vid" | "ct_state" | "ct_nw_proto";
   readonly anyOf: readonly number[];
   /** Bits of the field that count; all when absent. */
@@ -201,7 +201,7 @@ export type KnownFieldName = keyof typeof fields;
  * A field that this registry lacks: its OXM header in hexadecimal, without the mask bit, and for the experimenter class the
  * experimenter's number after another colon. So a match that someone else installed survives decoding.
  */
-export type UnknownFieldName = `oxm:${string}`;
+type UnknownFieldName = `oxm:${string}`;
 
 export type FieldName = KnownFieldName | UnknownFieldName;
 

@@ -122,7 +122,7 @@ export function formatAction(action: Action): string {
 }
 
 /** All that the flow does, `drop` when it does nothing. */
-export function formatActions(flow: Pick<Flow, "meter" | "actions" | "gotoTable">): string {
+function formatActions(flow: Pick<Flow, "meter" | "actions" | "gotoTable">): string {
   const parts = flow.actions.map(formatAction);
   if (flow.meter !== undefined) parts.unshift(`meter:${flow.meter}`);
   if (flow.gotoTable !== undefined) parts.push(`goto_table:${flow.gotoTable}`);

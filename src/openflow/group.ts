@@ -19,7 +19,7 @@ const groupCommands = {
 } as const;
 const bucketProperty = { weight: 0, watchPort: 1, watchGroup: 2 } as const;
 
-export type GroupType = keyof typeof groupTypes;
+type GroupType = keyof typeof groupTypes;
 
 /** Where `insert-bucket` puts its buckets and what `remove-bucket` takes away, when it is not one bucket's id. */
 export const bucketPosition = { first: 0xfffffffd, last: 0xfffffffe, all: 0xffffffff } as const;
@@ -27,7 +27,7 @@ export const bucketPosition = { first: 0xfffffffd, last: 0xfffffffe, all: 0xffff
 export const allGroups = 0xfffffffc;
 const nowhere = 0xffffffff;
 
-export interface Bucket {
+interface Bucket {
   /** Unique within the group, below 0xffffff00. */
   readonly id: number;
   readonly actions: readonly Action[];

@@ -76,7 +76,7 @@ export interface BundleAdd {
 }
 
 /** What this side does not know, byte for byte. */
-export interface UnknownMessage {
+interface UnknownMessage {
   readonly kind: "unknown";
   readonly type: number;
   readonly body: Uint8Array;

@@ -18,10 +18,10 @@ const statisticsSize = 40;
 /** Deletes or reports all meters. */
 export const allMeters = 0xffffffff;
 
-export type MeterFlag = keyof typeof meterFlags;
+type MeterFlag = keyof typeof meterFlags;
 
 /** `rate` and `burst` count kilobits or packets, as the meter's flags say. */
-export interface MeterBand {
+interface MeterBand {
   readonly rate: number;
   readonly burst: number;
   /** The band raises the drop precedence by this instead of dropping. */

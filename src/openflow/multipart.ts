@@ -63,7 +63,7 @@ interface Parts {
 }
 
 export type Part = keyof Parts;
-export type PartRequest<P extends Part> = Parts[P]["request"];
+type PartRequest<P extends Part> = Parts[P]["request"];
 export type PartItem<P extends Part> = Parts[P]["item"];
 
 export type MultipartRequest<P extends Part = Part> = {

@@ -6,13 +6,13 @@ import { type PacketIn2, decodePacketProperties, encodePacketProperties } from "
 const packetInFormats = { standard: 0, packetIn2: 2 } as const;
 
 /** Which kind of packet-in the switch sends on this connection. */
-export interface SetPacketInFormat {
+interface SetPacketInFormat {
   readonly kind: "set-packet-in-format";
   readonly format: keyof typeof packetInFormats;
 }
 
 /** Controller actions with this id come to this connection; 0 is every connection's id at first. */
-export interface SetControllerId {
+interface SetControllerId {
   readonly kind: "set-controller-id";
   readonly id: number;
 }
@@ -24,7 +24,7 @@ export interface FlushZone {
 }
 
 /** Lets a packet that paused in a controller action go on. Its fields are those of the packet-in, changed or not. */
-export type Resume = Omit<PacketIn2, "kind"> & { readonly kind: "resume" };
+type Resume = Omit<PacketIn2, "kind"> & { readonly kind: "resume" };
 
 export type NiciraMessage = SetPacketInFormat | SetControllerId | FlushZone | PacketIn2 | Resume;
 

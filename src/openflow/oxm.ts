@@ -100,13 +100,8 @@ function lookUp(name: FieldName): Oxm {
 }
 
 /** Width of a field in bits. @throws {RangeError} when there is no such field */
-export function bitsOf(name: FieldName): number {
+function bitsOf(name: FieldName): number {
   return lookUp(name).bits;
-}
-
-/** All bits of a field set. @throws {RangeError} when there is no such field */
-export function allBitsOf(name: FieldName): bigint {
-  return lookUp(name).allBits;
 }
 
 function checkRange(oxm: Oxm, value: bigint): void {

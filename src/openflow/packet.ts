@@ -10,18 +10,8 @@ import { decodeProperties, encodeProperty } from "./property.ts";
 
 const noBuffer = 0xffffffff;
 
-/** Values of `PacketIn.reason`. */
-export const packetInReason = {
-  tableMiss: 0,
-  applyAction: 1,
-  invalidTtl: 2,
-  actionSet: 3,
-  group: 4,
-  packetOut: 5,
-} as const;
-
 interface PacketInBody {
-  /** Why the packet came: a `packetInReason`, or what the controller action says. */
+  /** Why the packet came: a number of ofp_packet_in_reason (0 no flow matched, 1 an action), or what the action says. */
   readonly reason: number;
   readonly table: number;
   /** Of the flow that sent the packet; all ones when there is none. */
