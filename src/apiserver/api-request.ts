@@ -22,7 +22,7 @@ export interface ApiResponse {
   readonly code: number;
   readonly contentType: string;
   readonly body: string | Uint8Array;
-  /** For Warning headers (RFC 9111 left them to Kubernetes): shown by kubectl. */
+  /** Each becomes a Warning header, which kubectl prints. */
   readonly warnings?: readonly string[];
 }
 

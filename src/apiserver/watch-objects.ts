@@ -36,12 +36,14 @@ const sendLength = 256 * 1024;
 export class ObjectWatch {
   readonly #options: WatchOptions;
   readonly #selection: Selection | undefined;
-  readonly #startRevision: number | undefined;
+  /** What the client knows already; nothing when undefined. */
+  readonly #knownRevision: number | undefined;
   readonly #sendsInitialEvents: boolean;
   readonly #bookmarks: boolean;
   /** After which the client wants the watch to end. */
   readonly timeoutSeconds: number | undefined;
   #watcher: Watcher | undefined;
+  #bookmarkDue = false;
   #closed = false;
 
   /** @throws {StatusError} 400 */
@@ -50,15 +52,15 @@ export class ObjectWatch {
     this.#options = options;
     this.#selection = selectionOf(kind, query, name);
     this.#bookmarks = flagOf(query, "allowWatchBookmarks");
-    const revision = numberOf(query, "resourceVersion") ?? 0;
-    this.#startRevision = revision === 0 ? undefined : revision + 1;
+    this.#knownRevision = numberOf(query, "resourceVersion") || undefined;
     this.timeoutSeconds = numberOf(query, "timeoutSeconds") || undefined;
     this.#sendsInitialEvents = flagOf(query, "sendInitialEvents");
     checkMatch(query, this.#sendsInitialEvents);
   }
 
-  /** Asks for a bookmark, if the client wants any, once it has everything until now. */
+  /** Sends a bookmark, if the client wants any, with the next events or when it has everything until now. */
   requestBookmark(): void {
+    this.#bookmarkDue = this.#bookmarks;
     if (this.#bookmarks) this.#watcher?.requestProgress();
   }
 
@@ -77,7 +79,9 @@ export class ObjectWatch {
       this.#watcher = store.watch(request);
       for await (const { revision, events } of this.#watcher) {
         await this.#sendEvents(events, sink);
-        if (events.length === 0 && this.#bookmarks) await sink(bookmark(kind, revision));
+        if (!this.#bookmarkDue) continue;
+        this.#bookmarkDue = false;
+        await sink(bookmark(kind, revision));
       }
     } catch (error) {
       await sink(eventLine("ERROR", JSON.stringify(statusOf(error))));
@@ -86,23 +90,20 @@ export class ObjectWatch {
 
   /** Sends the present state if that is wanted, and returns the revision that the client then knows. */
   async #begin(sink: Sink): Promise<number> {
-    const { kind } = this.#options;
-    if (this.#startRevision !== undefined && !this.#sendsInitialEvents)
-      return this.#startRevision - 1;
-    const revision = await this.#sendState(sink);
+    const known = this.#knownRevision ?? 0;
+    if (known > 0 && !this.#sendsInitialEvents) return known;
+    const revision = await this.#options.store.currentRevision();
+    if (known > revision) throw new FutureRevisionError(known, revision);
+    await this.#sendState(sink, revision);
     if (this.#sendsInitialEvents && this.#bookmarks) {
-      await sink(bookmark(kind, revision, initialEventsEnd));
+      await sink(bookmark(this.#options.kind, revision, initialEventsEnd));
     }
     return revision;
   }
 
-  async #sendState(sink: Sink): Promise<number> {
+  async #sendState(sink: Sink, revision: number): Promise<void> {
     const { store, kind, namespace } = this.#options;
     const prefix = prefixOf(kind, namespace);
-    const revision = await store.currentRevision();
-    if ((this.#startRevision ?? 0) - 1 > revision) {
-      throw new FutureRevisionError((this.#startRevision ?? 0) - 1, revision);
-    }
     let from = prefix;
     for (let more = true; more && !this.#closed;) {
       const page = await store.range({ prefix, from, limit: initialLength, revision });
@@ -116,7 +117,6 @@ export class ObjectWatch {
       ({ more } = page);
       from = `${page.entries.at(-1)?.key ?? prefix}\0`;
     }
-    return revision;
   }
 
   async #sendEvents(events: readonly StoreEvent[], sink: Sink): Promise<void> {
@@ -132,14 +132,12 @@ export class ObjectWatch {
   }
 
   #lineOf(event: StoreEvent, view: View): string {
-    if (this.#selection === undefined && view.as === "object")
-      return plainLine(this.#options.kind, event, view);
+    const { kind } = this.#options;
+    const isPlain = this.#selection === undefined && view.as === "object";
+    if (isPlain) return plainLine(kind, event, view);
     const shown = chosenEvent(event, this.#selection);
     if (shown === undefined) return "";
-    return eventLine(
-      shown.type,
-      renderObject(this.#options.kind, shown.entry, view, event.revision),
-    );
+    return eventLine(shown.type, renderObject(kind, shown.entry, view, event.revision));
   }
 }
 
