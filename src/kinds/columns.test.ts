@@ -352,7 +352,7 @@ test("kubectl get deployments, networkpolicies, endpointslices, events and endpo
   assert.deepEqual(cells(endpointKind, endpoint, ["Addresses", "Node", "Status", "Attachment"]), [
     "<none>",
     "<none>",
-    "Pending",
+    "<unknown>",
     "pod/web",
   ]);
 });

@@ -1,13 +1,13 @@
 // What Isobar's own kinds have in common: their group, and objects of `spec` and `status`.
-import type { Static, TSchema } from "typebox";
+import type { Static, TNever, TSchema } from "typebox";
 import type { ObjectMeta } from "../apimachinery/kind.ts";
 import type { Schema } from "../apimachinery/schema.ts";
 import { kubernetesSchema } from "./kubernetes-schema.ts";
 
 export const isobarGroup = { group: "isobar.io", version: "v1alpha1", categories: ["isobar"] };
 
-/** The TypeScript type of an object whose `spec` and `status` have these schemas. */
-export interface CustomObject<Spec extends TSchema, Status extends TSchema> {
+/** The TypeScript type of an object whose `spec` and `status`, if it has one, have these schemas. */
+export interface CustomObject<Spec extends TSchema, Status extends TSchema = TNever> {
   apiVersion: string;
   kind: string;
   metadata: ObjectMeta;
@@ -19,7 +19,7 @@ export interface CustomObject<Spec extends TSchema, Status extends TSchema> {
 interface Parts {
   readonly description: string;
   readonly spec: Schema;
-  readonly status: Schema;
+  readonly status?: Schema;
 }
 
 /** The schema of a whole object. */
@@ -38,7 +38,7 @@ export function customSchema(kind: string, { description, spec, status }: Parts)
       kind: { type: "string", description: `The object's kind: ${kind}.` },
       metadata: kubernetesSchema("meta.ObjectMeta"),
       spec,
-      status,
+      ...(status && { status }),
     },
   };
 }

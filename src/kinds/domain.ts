@@ -15,7 +15,7 @@ const specSchema = Type.Object(
   {
     vni: Type.Integer({
       description:
-        "VXLAN network identifier of the domain's traffic between nodes, 1 to 16777215. No two domains have the same; it cannot be changed.",
+        "VXLAN network identifier of the domain's traffic between nodes, 1 to 16777215. Each domain needs its own. Cannot be changed.",
     }),
     pools: Type.Array(Type.String(), {
       minItems: 1,
@@ -42,15 +42,7 @@ const specSchema = Type.Object(
   { description: "What is wanted." },
 );
 
-const statusSchema = Type.Object(
-  {
-    networks: Type.Optional(Type.Integer({ description: "Networks cut from the pools." })),
-    endpoints: Type.Optional(Type.Integer({ description: "Endpoints with an address." })),
-  },
-  { description: "What has come of it." },
-);
-
-export type Domain = CustomObject<typeof specSchema, typeof statusSchema>;
+export type Domain = CustomObject<typeof specSchema>;
 
 function validatePools(pools: readonly string[]): FieldError[] {
   const errors: FieldError[] = [];
@@ -122,20 +114,13 @@ export const domainKind: KindDefinition<Domain> = {
     description:
       "A routing context with its own address pools. What is in a domain reaches, as policies allow, what is in the same domain; addresses of two domains may overlap.",
     spec: specSchema,
-    status: statusSchema,
   }),
   nameRule: "label",
-  hasStatus: true,
+  hasStatus: false,
   columns: [
     nameColumn,
     column("VNI", "VXLAN network identifier.", ({ spec }) => String(spec.vni)),
     column("Pools", "CIDRs that networks are cut from.", ({ spec }) => spec.pools.join(",")),
-    column("Networks", "Networks cut from the pools.", ({ status }) =>
-      String(status?.networks ?? 0),
-    ),
-    column("Endpoints", "Endpoints with an address.", ({ status }) =>
-      String(status?.endpoints ?? 0),
-    ),
     ageColumn,
   ],
   selectableFields: {},

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import fc from "fast-check";
 import { StatusError } from "../apimachinery/errors.ts";
@@ -330,6 +331,11 @@ function fittingValues(schema: Schema, depth: number): fc.Arbitrary<unknown> {
     return fc.record(members, { requiredKeys });
   });
 }
+
+test("docs/kinds is what its tool writes", () => {
+  const tool = new URL("../../tools/render-kinds.ts", import.meta.url);
+  execFileSync(process.execPath, [tool.pathname, "--check"]);
+});
 
 test("names and short names are unambiguous within a group", () => {
   const names = kinds.flatMap((kind) =>

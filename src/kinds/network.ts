@@ -23,14 +23,7 @@ const specSchema = Type.Object(
   { description: "What is wanted." },
 );
 
-const statusSchema = Type.Object(
-  {
-    endpoints: Type.Optional(Type.Integer({ description: "Endpoints with an address." })),
-  },
-  { description: "What has come of it." },
-);
-
-export type Network = CustomObject<typeof specSchema, typeof statusSchema>;
+export type Network = CustomObject<typeof specSchema>;
 
 function validateCidrs(cidrs: readonly string[]): FieldError[] {
   const errors: FieldError[] = [];
@@ -72,16 +65,12 @@ export const networkKind: KindDefinition<Network> = {
     description:
       "A part of a domain's pools. The endpoints of the network's namespace have their addresses from it, whichever node they are on. The controller adds networks to a namespace as they fill.",
     spec: specSchema,
-    status: statusSchema,
   }),
-  hasStatus: true,
+  hasStatus: false,
   columns: [
     nameColumn,
     column("Domain", "The domain that it belongs to.", ({ spec }) => spec.domain),
     column("CIDRs", "The network's address ranges.", ({ spec }) => spec.cidrs.join(",")),
-    column("Endpoints", "Endpoints with an address.", ({ status }) =>
-      String(status?.endpoints ?? 0),
-    ),
     ageColumn,
   ],
   selectableFields: { "spec.domain": ({ spec }) => spec.domain },
