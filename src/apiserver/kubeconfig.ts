@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { stringify } from "yaml";
 
 export interface KubeconfigOptions {
@@ -30,7 +30,9 @@ function renderKubeconfig({ server, authority, token, name }: KubeconfigOptions)
   });
 }
 
-/** Only the owner may read it: the token is a password. */
+/** Only the owner may read it, as the token is a password. The file appears at once and complete. */
 export function writeKubeconfig(path: string, options: KubeconfigOptions): void {
-  writeFileSync(path, renderKubeconfig(options), { mode: 0o600 });
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, renderKubeconfig(options), { mode: 0o600 });
+  renameSync(temporary, path);
 }
