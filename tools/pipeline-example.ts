@@ -82,8 +82,8 @@ export const exampleLocal = {
 } as const satisfies LocalDelta;
 
 /** The pipeline of n1. */
-export function examplePipeline(): Pipeline {
-  const pipeline = new Pipeline({ node: "n1", numbers: new LocalNumbers() });
+export function examplePipeline(numbers = new LocalNumbers()): Pipeline {
+  const pipeline = new Pipeline({ node: "n1", numbers });
   pipeline.apply(exampleDelta);
   pipeline.applyLocal(exampleLocal);
   return pipeline;

@@ -2,8 +2,11 @@
 // `node tools/render-pipeline-docs.ts`. A test compares the file with what this renders.
 import { readFileSync, writeFileSync } from "node:fs";
 import { formatFlow } from "../src/openflow/format.ts";
-import { features } from "../src/pipeline/cookie.ts";
+import type { Flow } from "../src/openflow/flow.ts";
+import { decodeCookie, features } from "../src/pipeline/cookie.ts";
+import { describeCookie } from "../src/pipeline/describe.ts";
 import { namesOf } from "../src/pipeline/names.ts";
+import { LocalNumbers, type NumberKind } from "../src/pipeline/numbers.ts";
 import { type Register, registerNames, registers } from "../src/pipeline/registers.ts";
 import { type Table, type TableName, tableNames, tables } from "../src/pipeline/tables.ts";
 import { examplePipeline } from "./pipeline-example.ts";
@@ -58,13 +61,29 @@ function renderCookies(): string {
   );
 }
 
+const exampleNumbers = new LocalNumbers();
+const exampleFlows = [...examplePipeline(exampleNumbers).flows()];
+
+function keyOf(kind: NumberKind, number: number): string | undefined {
+  const entries = [...exampleNumbers.entries()];
+  return entries.find((entry) => entry.kind === kind && entry.number === number)?.key;
+}
+
+/** The flow, and before it what its cookie says. */
+function renderFlow(flow: Flow): string {
+  const { cookie: number, ...rest } = flow;
+  const cookie = decodeCookie(number);
+  const words = cookie === undefined ? "not ours" : describeCookie(cookie, keyOf);
+  return `# ${words}\n${formatFlow({ ...rest, cookie: 0n })}`;
+}
+
 /** The flows of those tables but for their misses, in the order in which the switch tries them. */
 function renderFlows(...names: readonly TableName[]): string {
   const numbers = names.map((name) => tables[name].number);
-  const flows = [...examplePipeline().flows()]
+  const flows = exampleFlows
     .filter(({ table, priority }) => numbers.some((number) => number === table) && priority > 0)
     .toSorted((a, b) => a.table - b.table || b.priority - a.priority);
-  return ["```", ...flows.map(formatFlow), "```"].join("\n");
+  return ["```", ...flows.map(renderFlow), "```"].join("\n");
 }
 
 const parts: Readonly<Record<string, () => string>> = {

@@ -2,7 +2,7 @@
 import type { Resource } from "../southbound/resources.ts";
 
 /** The switch port that a local endpoint is attached to. */
-export interface PortFact {
+interface PortFact {
   readonly kind: "port";
   /** The endpoint's id. */
   readonly id: string;
@@ -10,7 +10,7 @@ export interface PortFact {
 }
 
 /** The port that carries packets to and from other nodes (`remote_ip=flow`, `key=flow`). */
-export interface TunnelFact {
+interface TunnelFact {
   readonly kind: "tunnel";
   /** Name of the port; only one is used. */
   readonly id: string;
@@ -29,7 +29,7 @@ export interface GatewayFact {
 
 export type LocalFact = PortFact | TunnelFact | GatewayFact;
 
-export interface LocalFactKey {
+interface LocalFactKey {
   readonly kind: LocalFact["kind"];
   readonly id: string;
 }
@@ -40,7 +40,7 @@ export interface LocalDelta {
   readonly deletes: readonly LocalFactKey[];
 }
 
-export type Fact = Resource | LocalFact;
+type Fact = Resource | LocalFact;
 export type FactKind = Fact["kind"];
 export type FactOf<Kind extends FactKind> = Extract<Fact, { kind: Kind }>;
 

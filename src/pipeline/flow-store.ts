@@ -10,6 +10,11 @@ export interface FlowChanges {
   readonly deletes: readonly Flow[];
 }
 
+function isSame(a: Flow, b: Flow): boolean {
+  // Lists of conjunctions are long, and mostly differ in length already.
+  return a === b || (a.actions.length === b.actions.length && flowBody(a) === flowBody(b));
+}
+
 interface Owned {
   readonly flow: Flow;
   readonly unit: string;
@@ -58,7 +63,7 @@ export class FlowStore {
       const after = this.#flows.get(key)?.flow;
       if (after === undefined) {
         if (before !== undefined) deletes.push(before);
-      } else if (before === undefined || flowBody(before) !== flowBody(after)) {
+      } else if (before === undefined || !isSame(before, after)) {
         upserts.push(after);
       }
     }

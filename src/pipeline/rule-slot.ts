@@ -15,7 +15,7 @@ export interface RuleSlot {
 export const blockedPriority = 65_000;
 
 /** Conjunctions in one flow: each takes 16 bytes of a message of at most 64 KiB. */
-export const bandLength = 3_500;
+const bandLength = 3_500;
 
 /** In `networkpolicy` the rules are equal, so priorities only keep flows short: each band has its own. */
 const firstBandPriority = 40_000;

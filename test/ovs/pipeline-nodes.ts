@@ -21,7 +21,7 @@ import { type Trace, TracedBridge } from "./traced-bridge.ts";
 
 const gatewayPort = 100;
 const tunnelPort = 200;
-export const gatewayMac = "0a:00:00:00:ff:01";
+const gatewayMac = "0a:00:00:00:ff:01";
 
 /** Says of every protocol how ovs-fields(7) calls it and its destination port. */
 const protocolFields = {
