@@ -52,7 +52,8 @@ function spawnRound(contender: Contender, workload: string, scale: number): Roun
   const text = execFileSync(process.execPath, ["--expose-gc", import.meta.filename, ...round], {
     encoding: "utf8",
   });
-  return JSON.parse(text) as Round;
+  const result: Round = JSON.parse(text);
+  return result;
 }
 
 function median(values: readonly number[]): number {

@@ -1,76 +1,8 @@
-import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Change, changeArbitrary, nodeNames } from "../../test/compute/arbitrary.ts";
-import { Reference } from "../../test/compute/reference.ts";
-import { type NodeState, World, applyTo, stateFrom } from "../../test/compute/world.ts";
-import { type EncodedDelta, keyText } from "../southbound/encoded.ts";
-import type { Resource } from "../southbound/resources.ts";
-import { Compute } from "./graph.ts";
-
-/** Applies a delta as an agent would, and refuses what is no change. */
-function update(state: NodeState, delta: EncodedDelta): NodeState {
-  const next = new Map(state);
-  const named = new Set<string>();
-  for (const key of delta.deletes()) {
-    assert.ok(next.delete(keyText(key)), `${keyText(key)} is deleted and was not there`);
-    named.add(keyText(key));
-  }
-  for (const { resource } of delta.upserts()) {
-    const key = keyText(resource);
-    assert.ok(!named.has(key), `${key} is in the delta twice`);
-    named.add(key);
-    assert.notDeepEqual(resource, next.get(key), `${key} is sent and did not change`);
-    next.set(key, resource);
-  }
-  return next;
-}
-
-function sorted(state: NodeState): readonly Resource[] {
-  const byKey = [...state].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return byKey.map(([, resource]) => normal(resource));
-}
-
-/** Peers are a set: their order says nothing. */
-function normal(resource: Resource): Resource {
-  if (resource.kind !== "rule" || resource.peers === "any") return resource;
-  return { ...resource, peers: resource.peers.toSorted() };
-}
-
-/** Drives a graph and three agents, one a node, and checks all that must hold after each flush. */
-class Harness {
-  readonly compute = new Compute();
-  readonly world = new World();
-  #agents: ReadonlyMap<string, NodeState> = new Map(nodeNames.map((node) => [node, new Map()]));
-
-  apply(changes: Iterable<Change>): void {
-    for (const each of changes) {
-      this.world.apply(each);
-      applyTo(this.compute, each);
-    }
-  }
-
-  flush(): void {
-    const delta = this.compute.flush();
-    for (const node of delta.byNode.keys()) assert.ok(this.#agents.has(node), `who is ${node}?`);
-    this.#agents = new Map(
-      Array.from(this.#agents, ([node, state]) => [node, update(state, delta.of(node))]),
-    );
-    const reference = new Reference(this.world);
-    for (const [node, state] of this.#agents) {
-      assert.deepEqual(sorted(state), sorted(reference.stateOf(node)), `${node} as defined`);
-      const full = stateFrom(this.compute.stateOf(node));
-      assert.deepEqual(sorted(full), sorted(state), `stateOf(${node}) as told by deltas`);
-    }
-  }
-
-  clear(): void {
-    const deletions = [...this.world.changes()].map((each) => ({ ...each, value: undefined }));
-    this.apply(deletions);
-    this.flush();
-    assert.equal(this.compute.size, 0, "entries left in the graph's indexes");
-  }
-}
+import { type Change, changeArbitrary, clusterArbitrary } from "../../test/compute/arbitrary.ts";
+import { Harness } from "../../test/compute/harness.ts";
+import { World } from "../../test/compute/world.ts";
 
 const batches = fc.array(fc.array(changeArbitrary, { minLength: 1, maxLength: 5 }), {
   maxLength: 15,
@@ -89,3 +21,74 @@ test("after random changes every node has what the definition says, and was told
     { numRuns: 300 },
   );
 });
+
+/** What leads from one state to the next: first what is gone, then what is new or other. */
+function steps(from: World, to: World): readonly Change[] {
+  const kept = new Set([...to.changes()].map(({ kind, id }) => `${kind}/${id}`));
+  const gone = [...from.changes()].filter(({ kind, id }) => !kept.has(`${kind}/${id}`));
+  return [...gone.map((each) => ({ ...each, value: undefined })), ...to.changes()];
+}
+
+/** The same states reached in other ways. */
+const expanders: Readonly<Record<string, (states: readonly World[]) => readonly World[]>> = {
+  "in order": (states) => states,
+  "in reverse order": (states) => states.toReversed(),
+  "with nothing in between": (states) => states.flatMap((state) => [state, new World()]),
+  "each twice": (states) => states.flatMap((state) => [state, state]),
+  "there and back": (states) => [...states, ...states.toReversed()],
+};
+
+/** Ways to tell the steps from one state to the next. */
+const tellers: Readonly<Record<string, (harness: Harness, changes: readonly Change[]) => void>> = {
+  "at once": (harness, changes) => {
+    harness.apply(changes);
+    harness.flush();
+  },
+  "at once and backwards": (harness, changes) => {
+    harness.apply(changes.toReversed());
+    harness.flush();
+  },
+  "one by one": (harness, changes) => {
+    for (const change of changes) {
+      harness.apply([change]);
+      harness.flush();
+    }
+  },
+  "with repetitions and detours": (harness, changes) => {
+    for (const change of changes) {
+      harness.apply([change, { ...change, value: undefined }, change]);
+    }
+    harness.flush();
+    harness.apply(changes);
+    harness.flush();
+  },
+  "without a flush": (harness, changes) => {
+    harness.apply(changes);
+  },
+};
+
+const parts = fc.tuple(clusterArbitrary, fc.infiniteStream(fc.integer({ min: 0, max: 3 })));
+
+/** Three of four objects of a random cluster. */
+const stateArbitrary = parts.map(([changes, dice]) =>
+  World.of(changes.filter(() => dice.next().value !== 0)),
+);
+
+for (const [order, expand] of Object.entries(expanders)) {
+  for (const [manner, tell] of Object.entries(tellers)) {
+    test(`states told ${order}, ${manner}, leave what the last one defines`, () => {
+      const states = fc.array(stateArbitrary, { minLength: 1, maxLength: 3 });
+      const property = fc.property(states, (list) => {
+        const harness = new Harness();
+        let current = new World();
+        for (const next of expand(list)) {
+          tell(harness, steps(current, next));
+          current = next;
+        }
+        harness.flush();
+        harness.clear();
+      });
+      fc.assert(property, { numRuns: 15 });
+    });
+  }
+}

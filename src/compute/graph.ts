@@ -24,6 +24,7 @@ import { Relevance } from "./relevance.ts";
 import { Rules } from "./rules.ts";
 import { SharedResources } from "./shared-resources.ts";
 import { Spans } from "./spans.ts";
+import { Work } from "./work.ts";
 
 /** What changed since the last flush. */
 export class ComputeDelta {
@@ -56,16 +57,17 @@ export class ComputeDelta {
  * as they are then and not on how they came about. Values must not be changed after they were set.
  */
 export class Compute {
+  readonly work: Readonly<Work> = new Work();
   readonly #inputs = new Inputs();
   readonly #domains = new SharedResources();
   readonly #nodes = new SharedResources();
   readonly #relevance = new Relevance();
-  readonly #identities = new Identities(this.#inputs, this.#relevance);
-  readonly #groups = new Groups();
+  readonly #identities = new Identities(this.#inputs, this.#relevance, this.work);
+  readonly #groups = new Groups(this.work);
   readonly #hosts = new NamedHosts();
-  readonly #rules = new Rules(this.#groups, this.#hosts);
-  readonly #postures = new Postures(this.#groups);
-  readonly #spans = new Spans(this.#identities);
+  readonly #rules = new Rules(this.#groups, this.#hosts, this.work);
+  readonly #postures = new Postures(this.#groups, this.work);
+  readonly #spans = new Spans(this.#identities, this.work);
 
   setZone(name: string, zone: Zone | undefined): void {
     this.#inputs.zones.set(name, zone);

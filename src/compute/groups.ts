@@ -5,12 +5,13 @@ import { type SplitDefinition, domainAttribute, groupsOf, splitsOf } from "./com
 import type { GroupDefinition } from "./definition.ts";
 import type { IdentityChanges } from "./identities.ts";
 import type { InputEntry } from "./inputs.ts";
-import { Group, type Identity } from "./membership.ts";
+import { Group, type Identity } from "./entities.ts";
 import { Multimap } from "./multimap.ts";
 import type { PolicyChanges } from "./policies.ts";
 import { Scopes, type SelectorGroup, selectsEndpoints } from "./scopes.ts";
 import { anchorsOf, tokensOf } from "./token-index.ts";
 import { word } from "./words.ts";
+import type { Work } from "./work.ts";
 
 /** An identity that joined or left a group. */
 export interface MembershipChange {
@@ -34,13 +35,19 @@ export interface GroupChanges {
  */
 export class Groups {
   readonly #groups = new Map<string, Group>();
-  readonly #scopes = new Scopes();
+  readonly #work: Work;
+  readonly #scopes: Scopes;
   readonly #identitiesByZone = new Multimap<string, Identity>();
   readonly #identitiesByToken = new Multimap<string, Identity>();
   #joined: MembershipChange[] = [];
   #left: MembershipChange[] = [];
   #changed = new Set<Group>();
   #repartitioned = new Set<Group>();
+
+  constructor(work: Work) {
+    this.#work = work;
+    this.#scopes = new Scopes(work);
+  }
 
   get size(): number {
     return (
@@ -89,7 +96,7 @@ export class Groups {
 
   #forget(identity: Identity): void {
     const { zone, labels } = identity.definition;
-    for (const group of [...identity.groups]) this.#leave(group, identity);
+    for (const group of Array.from(identity.groups)) this.#leave(group, identity);
     this.#identitiesByZone.delete(zone, identity);
     for (const token of tokensOf(labels)) this.#identitiesByToken.delete(token, identity);
   }
@@ -121,6 +128,7 @@ export class Groups {
     const zones = this.#scopes.zonesOf(group);
     const { endpoints } = group.definition.selector;
     for (const identity of this.#candidates(endpoints, zones)) {
+      this.#work.tried++;
       const { zone, labels } = identity.definition;
       if (zones.has(zone) && matchesSelector(endpoints, labels)) this.#join(group, identity);
     }
@@ -153,7 +161,7 @@ export class Groups {
     if (group.users > 0) return;
     this.#groups.delete(group.id);
     if (selectsEndpoints(group)) this.#scopes.delete(group);
-    for (const identity of [...group.identities]) this.#leave(group, identity);
+    for (const identity of Array.from(group.identities)) this.#leave(group, identity);
   }
 
   #useSplit({ group: { id }, attribute }: SplitDefinition): void {
@@ -176,7 +184,7 @@ export class Groups {
     split.users--;
     if (split.users > 0) return;
     for (const part of split.parts.values()) {
-      for (const identity of [...part.identities]) this.#leave(part, identity);
+      for (const identity of Array.from(part.identities)) this.#leave(part, identity);
     }
     group?.splits?.delete(attribute);
   }
@@ -187,6 +195,7 @@ export class Groups {
     identity.groups.add(group);
     this.#changed.add(group);
     this.#joined.push({ group, identity });
+    this.#work.moved++;
     if (group.splits === undefined) return;
     for (const attribute of group.splits.keys()) this.#joinParts(group, attribute, identity);
   }
@@ -211,6 +220,7 @@ export class Groups {
     identity.groups.delete(group);
     this.#changed.add(group);
     this.#left.push({ group, identity });
+    this.#work.moved++;
     if (group.splits === undefined) return;
     for (const [attribute, { parts }] of group.splits) {
       for (const value of valuesOf(identity, attribute)) {

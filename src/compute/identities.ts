@@ -1,11 +1,12 @@
 import type { Endpoint, Zone } from "../model/endpoint.ts";
-import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
+import { type EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
 import { defineIdentity, identityIdOf } from "./identity.ts";
 import { type InputEntry, type Inputs, isChanged } from "./inputs.ts";
-import { Identity } from "./membership.ts";
+import { Identity } from "./entities.ts";
 import { Multimap } from "./multimap.ts";
 import { type Relevance, type RelevanceChanges, isTouched } from "./relevance.ts";
 import { SharedResources } from "./shared-resources.ts";
+import type { Work } from "./work.ts";
 
 /** An endpoint that has everything it needs to take part. */
 export class Placement extends EncodedResource {
@@ -47,6 +48,7 @@ export interface IdentityChanges {
 export class Identities {
   readonly #inputs: Inputs;
   readonly #relevance: Relevance;
+  readonly #work: Work;
   readonly #placements = new SharedResources<Placement>();
   readonly #identities = new Map<string, Identity>();
   readonly #byNode = new Multimap<string, Identity>();
@@ -57,9 +59,10 @@ export class Identities {
   /** Where a first endpoint came or a last one went in this update; perhaps there and back. */
   #touched: Placement[] = [];
 
-  constructor(inputs: Inputs, relevance: Relevance) {
+  constructor(inputs: Inputs, relevance: Relevance, work: Work) {
     this.#inputs = inputs;
     this.#relevance = relevance;
+    this.#work = work;
   }
 
   get size(): number {
@@ -132,6 +135,7 @@ export class Identities {
     if (node === undefined || addresses.length === 0 || !this.#inputs.zones.has(zone)) {
       return undefined;
     }
+    this.#work.placed++;
     const identityId = identityIdOf(endpoint, this.#relevance);
     let identity = this.#identities.get(identityId);
     if (identity === undefined) {

@@ -17,7 +17,7 @@ import {
 } from "./compile.ts";
 import { Counter } from "./counter.ts";
 import type { IdentityChanges, Placement } from "./identities.ts";
-import { Group } from "./membership.ts";
+import { Group } from "./entities.ts";
 import type { PolicyChanges } from "./policies.ts";
 import { word } from "./words.ts";
 

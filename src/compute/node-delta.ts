@@ -1,7 +1,6 @@
 import { EncodedDelta } from "../southbound/encoded.ts";
 import type { ResourceKey } from "../southbound/resources.ts";
-import type { Group, Identity } from "./membership.ts";
-import type { RuleSet } from "./rule-set.ts";
+import type { Group, Identity, RuleSet } from "./entities.ts";
 
 /** Collects what one node is to be told. */
 export class NodeDelta {

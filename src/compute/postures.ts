@@ -3,15 +3,18 @@ import { EncodedResource } from "../southbound/encoded.ts";
 import { CompactSet } from "./compact-set.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import type { IdentityChanges } from "./identities.ts";
-import type { Group, Identity } from "./membership.ts";
+import type { Group, Identity } from "./entities.ts";
 import type { PolicyChanges } from "./policies.ts";
 import { byCodeUnits } from "./words.ts";
+import type { Work } from "./work.ts";
 
 /** Which policies isolate each identity. Takes policies and memberships; gives the postures that changed. */
 export class Postures {
   readonly #groups: Groups;
+  readonly #work: Work;
 
-  constructor(groups: Groups) {
+  constructor(groups: Groups, work: Work) {
+    this.#work = work;
     this.#groups = groups;
   }
 
@@ -33,6 +36,7 @@ export class Postures {
       if (group.isolating !== undefined) dirty.add(identity);
     }
     for (const identity of identities.vanished) dirty.delete(identity);
+    this.#work.judged += dirty.size;
     const changed = new Set<Identity>();
     for (const identity of dirty) {
       const posture = computePosture(identity);

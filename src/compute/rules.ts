@@ -10,21 +10,13 @@ import {
   splitsOf,
 } from "./compile.ts";
 import { everyEndpoint } from "./definition.ts";
-import type { Group } from "./membership.ts";
+import type { GraphRule, Group } from "./entities.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import { Multimap } from "./multimap.ts";
 import { type NamedHostChanges, type NamedHosts, hostListId } from "./named-hosts.ts";
 import type { PolicyChanges } from "./policies.ts";
 import { word } from "./words.ts";
-
-/** A rule resource with its groups. */
-export interface GraphRule {
-  readonly encoded: EncodedResource;
-  /** Whoever is in it has the rule enforced. */
-  readonly subject: Group;
-  /** All that it names, the subject included; one may be there twice. */
-  readonly groups: readonly Group[];
-}
+import type { Work } from "./work.ts";
 
 export interface RuleChanges {
   readonly added: readonly GraphRule[];
@@ -47,13 +39,15 @@ interface Variant {
 export class Rules {
   readonly #groups: Groups;
   readonly #hosts: NamedHosts;
+  readonly #work: Work;
   readonly #rules = new Map<string, readonly GraphRule[]>();
   /** Policies with named ports. */
   readonly #named = new Map<string, CompiledPolicy>();
   /** Their ids by the groups and host lists whose parts they name. */
   readonly #splitting = new Multimap<string, string>();
 
-  constructor(groups: Groups, hosts: NamedHosts) {
+  constructor(groups: Groups, hosts: NamedHosts, work: Work) {
+    this.#work = work;
     this.#groups = groups;
     this.#hosts = hosts;
   }
@@ -82,6 +76,7 @@ export class Rules {
     }
     const added: GraphRule[] = [];
     const removed: GraphRule[] = [];
+    this.#work.expanded += dirty.size;
     for (const [id, compiled] of dirty) {
       const before = this.of(id);
       const after = this.#expand(compiled, before);

@@ -4,10 +4,11 @@ import type { Labels } from "../model/endpoint.ts";
 import type { LabelSelector } from "../model/policy.ts";
 import { matchesSelector } from "../model/selector.ts";
 import type { EndpointsDefinition } from "./definition.ts";
-import type { Group, Identity } from "./membership.ts";
+import type { Group, Identity } from "./entities.ts";
 import { Multimap } from "./multimap.ts";
 import { anchorsOf, tokensOf } from "./token-index.ts";
 import { word } from "./words.ts";
+import type { Work } from "./work.ts";
 
 /** A group of identities, not a part of one and not one of networks. */
 export interface SelectorGroup extends Group {
@@ -33,10 +34,15 @@ export interface ScopeChange {
 }
 
 export class Scopes {
+  readonly #work: Work;
   readonly #zones = new Map<string, Labels>();
   readonly #groups = new Multimap<string, SelectorGroup>();
   readonly #labelScopes = new Map<string, LabelScope>();
   readonly #labelScopesByZone = new Multimap<string, LabelScope>();
+
+  constructor(work: Work) {
+    this.#work = work;
+  }
 
   get size(): number {
     return (
@@ -106,6 +112,7 @@ export class Scopes {
   ): Generator<Group, void, undefined> {
     for (const token of tokens) {
       for (const group of this.#groups.get(fileName(scope, token))) {
+        this.#work.tried++;
         if (matchesSelector(group.definition.selector.endpoints, identity.definition.labels))
           yield group;
       }

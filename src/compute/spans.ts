@@ -1,12 +1,12 @@
 import type { EncodedDelta } from "../southbound/encoded.ts";
 import type { GroupChanges } from "./groups.ts";
 import type { Identities, IdentityChanges } from "./identities.ts";
-import type { Group, Identity } from "./membership.ts";
+import { type Group, type Identity, RuleSet } from "./entities.ts";
 import { Multimap } from "./multimap.ts";
 import type { NamedHostChanges } from "./named-hosts.ts";
 import { NodeDelta, NodeDeltas } from "./node-delta.ts";
-import { RuleSet } from "./rule-set.ts";
 import type { RuleChanges } from "./rules.ts";
+import type { Work } from "./work.ts";
 
 export interface SpanInputs {
   readonly rules: RuleChanges;
@@ -24,8 +24,10 @@ export interface SpanInputs {
  */
 export class Spans {
   readonly #identities: Identities;
+  readonly #work: Work;
 
-  constructor(identities: Identities) {
+  constructor(identities: Identities, work: Work) {
+    this.#work = work;
     this.#identities = identities;
   }
 
@@ -88,6 +90,7 @@ export class Spans {
     deltas: NodeDeltas,
   ): void {
     const settle = (set: RuleSet, node: string, hosted: boolean) => {
+      this.#work.settled++;
       if (hosted) this.#enter(set, node, deltas);
       else if (set.isEmpty || !this.#hosts(node, set.subject)) {
         this.#leave(set, node, recheck, deltas);
@@ -95,7 +98,7 @@ export class Spans {
     };
     for (const set of changed) {
       if (set.isEmpty) {
-        for (const node of [...set.nodes]) settle(set, node, false);
+        for (const node of Array.from(set.nodes)) settle(set, node, false);
         set.subject.ruleSet = undefined;
       } else if (set.nodes.size === 0) {
         for (const identity of set.subject.identities) {

@@ -22,8 +22,8 @@ export class EncodedResource implements ResourceKey {
 
   /** The resource itself, read from the text at each call. */
   get resource(): Resource {
-    // The text was made of a resource.
-    return JSON.parse(this.text) as Resource;
+    const resource: Resource = JSON.parse(this.text);
+    return resource;
   }
 
   get digest(): string {

@@ -29,11 +29,15 @@ const labels = fc
   .array(fc.tuple(fc.constantFrom(...labelKeys), fc.constantFrom(...labelValues)), { maxLength: 3 })
   .map((entries) => Object.fromEntries(entries));
 
-const values = fc.array(fc.constantFrom(...labelValues), { minLength: 1, maxLength: 2 });
+const someValues = fc.array(fc.constantFrom(...labelValues), { minLength: 1, maxLength: 2 });
 const key = fc.constantFrom(...labelKeys);
 
 const requirement: fc.Arbitrary<SelectorRequirement> = fc.oneof(
-  fc.record({ key, operator: fc.constantFrom("In" as const, "NotIn" as const), values }),
+  fc.record({
+    key,
+    operator: fc.constantFrom("In" as const, "NotIn" as const),
+    values: someValues,
+  }),
   fc.record({
     key,
     operator: fc.constantFrom("Exists" as const, "DoesNotExist" as const),
@@ -180,8 +184,8 @@ function node(id: string): fc.Arbitrary<Node> {
     .map((addresses) => ({ name: id, addresses }));
 }
 
-interface Setting<Kind, Value> {
-  readonly kind: Kind;
+interface Setting<Name, Value> {
+  readonly kind: Name;
   readonly id: string;
   readonly value: Value | undefined;
 }
@@ -195,18 +199,28 @@ export type Change =
   | Setting<"policy", Policy>;
 
 const kinds = [
-  { kind: "zone", weight: 2, ids: zoneNames, value: zone },
-  { kind: "endpoint", weight: 6, ids: endpointNames, value: endpoint },
-  { kind: "domain", weight: 1, ids: domainNames, value: domain },
-  { kind: "node", weight: 1, ids: nodeNames, value: node },
-  { kind: "policy", weight: 6, ids: policyNames, value: policy },
+  { kind: "zone", weight: 2, ids: zoneNames },
+  { kind: "endpoint", weight: 6, ids: endpointNames },
+  { kind: "domain", weight: 1, ids: domainNames },
+  { kind: "node", weight: 1, ids: nodeNames },
+  { kind: "policy", weight: 6, ids: policyNames },
 ] as const;
 
 type Kind = (typeof kinds)[number];
 
-function changeTo({ kind, value }: Kind, id: string): fc.Arbitrary<Change> {
-  const values: fc.Arbitrary<unknown> = value(id);
-  return values.map((each) => ({ kind, id, value: each }) as Change);
+function changeTo({ kind }: Kind, id: string): fc.Arbitrary<Change> {
+  switch (kind) {
+    case "zone":
+      return zone(id).map((value) => ({ kind, id, value }));
+    case "endpoint":
+      return endpoint(id).map((value) => ({ kind, id, value }));
+    case "domain":
+      return domain(id).map((value) => ({ kind, id, value }));
+    case "node":
+      return node(id).map((value) => ({ kind, id, value }));
+    case "policy":
+      return policy(id).map((value) => ({ kind, id, value }));
+  }
 }
 
 /** Deletions are one in five, often of what does not exist. */
@@ -218,7 +232,7 @@ export const changeArbitrary: fc.Arbitrary<Change> = fc.oneof(
         { weight: 4, arbitrary: changeTo(kind, id) },
         {
           weight: 1,
-          arbitrary: fc.constant({ kind: kind.kind, id, value: undefined } as Change),
+          arbitrary: fc.constant<Change>({ kind: kind.kind, id, value: undefined }),
         },
       ),
     ),

@@ -4,10 +4,7 @@ import { tiers } from "../../src/model/policy.ts";
 import { parsePrefix, prefixContains, tryParseAddress } from "../../src/net/address.ts";
 import type {
   EndpointResource,
-  GroupResource,
   NetworkBlock,
-  PostureResource,
-  Resource,
   RuleResource,
 } from "../../src/southbound/resources.ts";
 import type { NodeState } from "./world.ts";
@@ -45,8 +42,8 @@ export class Enforcement {
     if (!this.#state.has(`domain/${subject.domain}`)) return "deny";
     if (subjectAddress === peerAddress) return "allow";
     if (direction === "ingress" && this.#isOwnAddress(peerAddress)) return "allow";
-    const posture = this.#find<PostureResource>("posture", subject.identity);
-    if (posture === undefined) return "deny";
+    const posture = this.#state.get(`posture/${subject.identity}`);
+    if (posture?.kind !== "posture") return "deny";
     const peer = this.#endpointWith(packet.domain, peerAddress)?.identity;
     const matching = this.#rules.filter(
       (rule) =>
@@ -72,15 +69,10 @@ export class Enforcement {
   }
 
   #isIn(id: string, identity: string | undefined, address: string | undefined): boolean {
-    const group = this.#find<GroupResource>("group", id);
-    if (group === undefined) return false;
+    const group = this.#state.get(`group/${id}`);
+    if (group?.kind !== "group") return false;
     if (identity !== undefined && group.identities.includes(identity)) return true;
     return address !== undefined && group.networks.some((block) => isInBlock(block, address));
-  }
-
-  #find<Kind extends Resource>(kind: Kind["kind"], id: string): Kind | undefined {
-    const resource = this.#state.get(`${kind}/${id}`);
-    return resource?.kind === kind ? (resource as Kind) : undefined;
   }
 }
 

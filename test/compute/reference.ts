@@ -25,7 +25,7 @@ import {
 } from "../../src/net/address.ts";
 import { keyText } from "../../src/southbound/encoded.ts";
 import type { Resource, RuleResource } from "../../src/southbound/resources.ts";
-import { type NodeState, World } from "./world.ts";
+import type { NodeState, World } from "./world.ts";
 
 /** An endpoint that takes part, with its identity's id. */
 interface Placed {

@@ -1,13 +1,12 @@
-// Identities and groups, and how they hang together. What belongs to one of them is kept at it rather than in tables
+// Identities, groups and rule sets, and how they hang together. What belongs to one of them is kept at it rather than in tables
 // beside it: there is then nothing to look up and nothing to leave behind. Each property names who may write it.
 import type { Policy } from "../model/policy.ts";
-import { EncodedResource } from "../southbound/encoded.ts";
-import type { NetworkBlock } from "../southbound/resources.ts";
+import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
+import type { NetworkBlock, ResourceKey } from "../southbound/resources.ts";
 import { CompactSet } from "./compact-set.ts";
 import { Counter } from "./counter.ts";
 import type { GroupDefinition } from "./definition.ts";
 import type { IdentityDefinition } from "./identity.ts";
-import type { RuleSet } from "./rule-set.ts";
 import { byCodeUnits } from "./words.ts";
 
 /** An identity that some placed endpoint has. */
@@ -92,3 +91,81 @@ export class Group {
 }
 
 const noParts: ReadonlyMap<string, Group> = new Map();
+
+/** A rule resource with its groups. */
+export interface GraphRule {
+  readonly encoded: EncodedResource;
+  /** Whoever is in it has the rule enforced. */
+  readonly subject: Group;
+  /** All that it names, the subject included; one may be there twice. */
+  readonly groups: readonly Group[];
+}
+
+/** The rules of one subject, with what changed since they were last announced: nodes get all of them or none. */
+export class RuleSet {
+  readonly subject: Group;
+  /** Nodes that have the rules. Written by Spans. */
+  readonly nodes = new CompactSet<string>();
+  /** Groups that the rules name, the subject included, by the number of rules. */
+  readonly groups = new Counter<Group>();
+  readonly #rules = new CompactSet<EncodedResource>();
+  #added: EncodedResource[] | undefined;
+  #removed: EncodedResource[] | undefined;
+  #all: EncodedDelta | undefined;
+
+  constructor(subject: Group) {
+    this.subject = subject;
+  }
+
+  get isEmpty(): boolean {
+    return this.#rules.size === 0;
+  }
+
+  /** Gives the groups that no rule named before. */
+  add({ encoded, groups }: GraphRule): readonly Group[] {
+    this.#rules.add(encoded);
+    this.#all = undefined;
+    // While no node has the rules there is nobody to whom a change would have to be told.
+    if (this.nodes.size > 0) (this.#added ??= []).push(encoded);
+    return groups.filter((group) => this.groups.add(group));
+  }
+
+  /** Gives the groups that no rule names any more. */
+  remove({ encoded, groups }: GraphRule): readonly Group[] {
+    this.#rules.delete(encoded);
+    this.#all = undefined;
+    if (this.nodes.size > 0) (this.#removed ??= []).push(encoded);
+    return groups.filter((group) => this.groups.remove(group));
+  }
+
+  /** For nodes that have none of the rules. */
+  get all(): EncodedDelta {
+    this.#all ??= EncodedDelta.of([...this.#rules], []);
+    return this.#all;
+  }
+
+  /** For nodes that have the rules as they were before the changes. */
+  get changes(): EncodedDelta {
+    const added = this.#added ?? [];
+    const ids = new Set(added.map(({ id }) => id));
+    const gone = (this.#removed ?? []).filter(({ id }) => !ids.has(id));
+    return EncodedDelta.of(added, gone.map(keyOf));
+  }
+
+  /** For nodes that have the rules as they were before the changes and are to have none. */
+  get withdrawal(): EncodedDelta {
+    const added = new Set(this.#added);
+    const kept = [...this.#rules].filter((encoded) => !added.has(encoded));
+    return EncodedDelta.of([], [...kept, ...(this.#removed ?? [])].map(keyOf));
+  }
+
+  /** The changes have been announced. */
+  settle(): void {
+    this.#added = undefined;
+    this.#removed = undefined;
+  }
+}
+
+function keyOf({ kind, id }: EncodedResource): ResourceKey {
+  return { kind, id };
+}
