@@ -36,6 +36,8 @@ interface Traffic {
  */
 export function isReadmitted(connection: TrackedConnection, view: PolicyView): boolean {
   const { zone, source, destination, protocol, destinationPort: port } = connection;
+  // Nobody is kept from itself.
+  if (source === destination) return true;
   const admitted = decodeLabel(connection.label);
   const from = view.endpointAt(zone, source);
   const to = view.endpointAt(zone, destination);
@@ -60,15 +62,18 @@ function isAllowed(direction: Direction, traffic: Traffic, view: PolicyView): bo
     (rule) => rule.direction === direction && matches(rule, traffic, view),
   );
   for (const tier of tiers) {
-    const rules = matching
-      .filter((rule) => rule.tier === tier)
-      .toSorted((a, b) => a.priority - b.priority || a.ruleIndex - b.ruleIndex);
-    const [first] = rules;
+    const [first] = matching.filter((rule) => rule.tier === tier).toSorted(inOrderOfTrial);
     if (first?.action === "allow") return true;
     if (first?.action === "deny") return false;
     if (tier === "networkpolicy" && posture[direction].length > 0) return false;
   }
   return true;
+}
+
+function inOrderOfTrial(a: RuleResource, b: RuleResource): number {
+  if (a.priority !== b.priority) return a.priority - b.priority;
+  if (a.policy !== b.policy) return a.policy < b.policy ? -1 : 1;
+  return a.ruleIndex - b.ruleIndex;
 }
 
 function matches(rule: RuleResource, traffic: Traffic, view: PolicyView): boolean {
