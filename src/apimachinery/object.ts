@@ -45,6 +45,9 @@ function checkTypeMeta(kind: KindDefinition, body: JsonObject): void {
   }
 }
 
+/** Clients write these empty as often as not at all; stored, both are the same. */
+const omittedWhenEmpty = ["labels", "annotations", "finalizers", "ownerReferences"] as const;
+
 /** The schema has checked the types of metadata's fields; what the server fills in is still missing. */
 function isMetadata(value: unknown): value is ObjectMeta {
   return isObject(value);
@@ -67,6 +70,10 @@ export function decodeObject(
   const { value, typeErrors, unknownFields } = readStructure(kind.schema, body);
   const { metadata = {}, ...fields } = isObject(value) ? value : {};
   if (!isMetadata(metadata)) throw cannotHandle(kind, "metadata is no JSON object");
+  for (const name of omittedWhenEmpty) {
+    const part = metadata[name];
+    if (part !== undefined && Object.keys(part).length === 0) delete metadata[name];
+  }
   const typeMeta = { apiVersion: apiVersionOf(kind), kind: kind.kind };
   const object: KubeObject = { ...typeMeta, metadata, ...fields, ...typeMeta };
   if (typeErrors.length > 0) {

@@ -148,8 +148,8 @@ export function applySchemaDefaults(schema: Schema, value: unknown): void {
 }
 
 /**
- * What a value of the right type may still get wrong: required fields, enumerations, bounds, formats, and items that a list
- * of type `map` or `set` has twice. Never throws.
+ * What a value of the right type may still get wrong: required fields, enumerations, bounds and formats. Never throws. Items
+ * that a list has twice are left to the kinds: some of Kubernetes' lists of type `map` do have them.
  */
 export function checkConstraints(schema: Schema, value: unknown, path = ""): FieldError[] {
   if (Array.isArray(value)) return checkList(schema, value, path);
