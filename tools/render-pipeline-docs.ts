@@ -26,7 +26,7 @@ function renderRows(header: readonly string[], rows: readonly (readonly string[]
 
 function missOf({ miss, reserved }: Table): string {
   if (reserved === true) return "reserved";
-  return miss === "drop" ? "drop" : "return";
+  return miss;
 }
 
 function renderTables(): string {
@@ -81,7 +81,8 @@ function renderFlow(flow: Flow): string {
 function renderFlows(...names: readonly TableName[]): string {
   const numbers = names.map((name) => tables[name].number);
   const flows = exampleFlows
-    .filter(({ table, priority }) => numbers.some((number) => number === table) && priority > 0)
+    .filter(({ table }) => numbers.some((number) => number === table))
+    .filter(({ cookie }) => decodeCookie(cookie)?.feature !== "miss")
     .toSorted((a, b) => a.table - b.table || b.priority - a.priority);
   return ["```", ...flows.map(renderFlow), "```"].join("\n");
 }

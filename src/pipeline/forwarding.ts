@@ -315,12 +315,12 @@ function renderTransport(): Flow[] {
     }
   }
   // Protocols without ports leave the register zero, which only rules without ports match.
-  return [...flows, plumb({ table: "Transport", priority: 100, match: [], next: "EgressGate" })];
+  return [...flows, plumb({ table: "Transport", priority: 0, match: [], next: "EgressGate" })];
 }
 
 function renderGates(): Flow[] {
   const pass = (table: TableName, next: TableName, ...actions: Action[]): Flow =>
-    plumb({ table, priority: 1, match: [], actions, next });
+    plumb({ table, priority: 0, match: [], actions, next });
   const local = whereRegister("place", places.local);
   return [
     plumb({

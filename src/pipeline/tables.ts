@@ -5,8 +5,11 @@ import { namesOf } from "./names.ts";
 
 export interface Table {
   readonly number: number;
-  /** What happens to a packet that no flow matches: dropped and counted, or back to the caller of a function. */
-  readonly miss: "drop" | "return";
+  /**
+   * What happens to a packet that no flow matches: dropped and counted; on to the next table that asks; or back to the
+   * caller of a function.
+   */
+  readonly miss: "drop" | "continue" | "return";
   readonly purpose: string;
   /** Has a place in the order and no flows yet; nothing goes there. */
   readonly reserved?: true;
@@ -14,6 +17,11 @@ export interface Table {
 
 function step(number: number, purpose: string): Table {
   return { number, miss: "drop", purpose };
+}
+
+/** Only some packets are decided here. */
+function sieve(number: number, purpose: string): Table {
+  return { number, miss: "continue", purpose };
 }
 
 function place(number: number, purpose: string): Table {
@@ -39,19 +47,19 @@ export const tables = {
   Service: place(20, "Services: picks the endpoint behind a virtual address."),
   Destination: step(24, "Identity, region and location of the destination address."),
   Route: step(25, "Which ways through the node are allowed, and who is asked on them."),
-  Transport: step(28, "Protocol and destination port into one register."),
-  EgressGate: step(30, "Egress policies are enforced for local sources only."),
-  EgressAdmin: step(31, "Egress rules of the admin tier."),
-  EgressIsobar: step(32, "Egress rules of the isobar tier."),
-  EgressRule: step(33, "Egress rules of the networkpolicy tier."),
+  Transport: sieve(28, "Protocol and destination port into one register."),
+  EgressGate: sieve(30, "Egress policies are enforced for local sources only."),
+  EgressAdmin: sieve(31, "Egress rules of the admin tier."),
+  EgressIsobar: sieve(32, "Egress rules of the isobar tier."),
+  EgressRule: sieve(33, "Egress rules of the networkpolicy tier."),
   EgressPosture: step(34, "Isolated sources end here, open ones go on."),
-  EgressBaseline: step(35, "Egress rules of the baseline tier, then the domain's default."),
-  IngressGate: step(40, "Ingress policies are enforced for local destinations only."),
-  IngressAdmin: step(41, "Ingress rules of the admin tier."),
-  IngressIsobar: step(42, "Ingress rules of the isobar tier."),
-  IngressRule: step(43, "Ingress rules of the networkpolicy tier."),
+  EgressBaseline: sieve(35, "Egress rules of the baseline tier, then the domain's default."),
+  IngressGate: sieve(40, "Ingress policies are enforced for local destinations only."),
+  IngressAdmin: sieve(41, "Ingress rules of the admin tier."),
+  IngressIsobar: sieve(42, "Ingress rules of the isobar tier."),
+  IngressRule: sieve(43, "Ingress rules of the networkpolicy tier."),
   IngressPosture: step(44, "Isolated destinations end here, open ones go on."),
-  IngressBaseline: step(45, "Ingress rules of the baseline tier, then the domain's default."),
+  IngressBaseline: sieve(45, "Ingress rules of the baseline tier, then the domain's default."),
   Commit: step(50, "The connection becomes known, with the rules that admitted it."),
   Forward: step(55, "What a router does to every packet: one hop less, its own MAC as the source."),
   Output: step(60, "To the local port, the gateway, or with the domain's VNI to the tunnel."),
