@@ -69,7 +69,9 @@ function ovsOfctl(ovs: OpenVswitch, flows: readonly Flow[]): Contender {
   writeFileSync(adds, flows.map(lineOf).join(""));
   writeFileSync(deletes, flows.map(deleteLineOf).join(""));
   const run = async (command: string, file: string): Promise<void> => {
-    execFileSync("ovs-ofctl", ["-O", "OpenFlow15", "--bundle", command, target, file]);
+    // It warns of its own long turns.
+    const options = ["-O", "OpenFlow15", "-voff", "--bundle"];
+    execFileSync("ovs-ofctl", [...options, command, target, file]);
   };
   return {
     name: "ovs-ofctl",

@@ -63,6 +63,23 @@ const actions: readonly (readonly [Action, string])[] = [
     "ct(commit,zone=5,nat(src=[2001:db8::1]:80),exec(set_field:0x1->ct_mark))",
   ],
   [{ kind: "conjunction", id: 7, clause: 1, clauses: 3 }, "conjunction(7,1/3)"],
+  [
+    { kind: "controller", reason: 0, userdata: Uint8Array.of(1, 2), pause: true, meter: 5 },
+    "controller(reason=no_match,max_len=65535,userdata=01.02,pause,meter_id=5)",
+  ],
+  [
+    { kind: "controller", reason: 99, maxLength: 8, controllerId: 3 },
+    "controller(reason=99,max_len=8,id=3)",
+  ],
+  [{ kind: "group", group: 7 }, "group:7"],
+  [{ kind: "ct-clear" }, "ct_clear"],
+  [{ kind: "push-vlan", etherType: 0x8100 }, "push_vlan:0x8100"],
+  [{ kind: "pop-vlan" }, "pop_vlan"],
+  [{ kind: "set-queue", queue: 5 }, "set_queue:5"],
+  [
+    { kind: "sample", probability: 1, collectorSet: 2, domain: 3, point: 4 },
+    "sample(probability=1,collector_set_id=2,obs_domain_id=3,obs_point_id=4)",
+  ],
   [{ kind: "note", bytes: Uint8Array.of(1, 0xab) }, "note:01.ab"],
   [{ kind: "unknown", type: 11, bytes: Uint8Array.of(1) }, "unknown(type=11,01)"],
 ];
