@@ -12,11 +12,11 @@ import {
   showJson,
 } from "./value.ts";
 
-export type Comparison = "==" | "!=" | "<" | "<=" | ">" | ">=" | "includes" | "excludes";
+type Comparison = "==" | "!=" | "<" | "<=" | ">" | ">=" | "includes" | "excludes";
 /** `["name", "==", "br0"]`; the column `_uuid` is every row's own. */
 export type Condition = readonly [column: string, comparison: Comparison, value: Value];
 
-export type Mutator = "+=" | "-=" | "*=" | "/=" | "%=" | "insert" | "delete";
+type Mutator = "+=" | "-=" | "*=" | "/=" | "%=" | "insert" | "delete";
 export type Mutation = readonly [column: string, mutator: Mutator, value: Value];
 
 export interface Insert {
@@ -27,7 +27,7 @@ export interface Insert {
   readonly uuidName?: string;
 }
 
-export interface Select {
+interface Select {
   readonly op: "select";
   readonly table: string;
   /** All must hold; an empty list selects every row. */
@@ -35,28 +35,28 @@ export interface Select {
   readonly columns?: readonly string[];
 }
 
-export interface Update {
+interface Update {
   readonly op: "update";
   readonly table: string;
   readonly where: readonly Condition[];
   readonly row: Row;
 }
 
-export interface Mutate {
+interface Mutate {
   readonly op: "mutate";
   readonly table: string;
   readonly where: readonly Condition[];
   readonly mutations: readonly Mutation[];
 }
 
-export interface Delete {
+interface Delete {
   readonly op: "delete";
   readonly table: string;
   readonly where: readonly Condition[];
 }
 
 /** Lets the transaction go on only when the rows are, or are not, these; with `timeoutMs` 0 it fails at once. */
-export interface Wait {
+interface Wait {
   readonly op: "wait";
   readonly table: string;
   readonly where: readonly Condition[];

@@ -9,7 +9,7 @@ import {
 import type { Condition } from "./operation.ts";
 import { type Json, type Row, type Value, encodeValue, malformed, objectOf } from "./value.ts";
 
-export interface MonitoredTable {
+interface MonitoredTable {
   readonly columns: readonly string[];
   /** Rows for which any holds; absent means all. */
   readonly where?: readonly Condition[];

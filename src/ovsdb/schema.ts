@@ -12,7 +12,7 @@ import {
   objectOf,
 } from "./value.ts";
 
-export type AtomType = "integer" | "real" | "boolean" | "string" | "uuid";
+type AtomType = "integer" | "real" | "boolean" | "string" | "uuid";
 
 export interface ColumnType {
   readonly key: AtomType;

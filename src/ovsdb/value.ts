@@ -2,7 +2,7 @@
 import { DecodeError } from "../wire/errors.ts";
 
 /** A row by its UUID, or a row that an insert of the same transaction makes, by the insert's `uuidName`. */
-export type RowReference = { readonly uuid: string } | { readonly namedUuid: string };
+type RowReference = { readonly uuid: string } | { readonly namedUuid: string };
 
 /** Integers beyond 2^53 lose their low digits: JSON numbers are read as doubles. */
 export type Atom = string | number | boolean | RowReference;
@@ -24,7 +24,7 @@ export type Json =
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-export function isUuid(text: string): boolean {
+function isUuid(text: string): boolean {
   return uuidPattern.test(text);
 }
 
@@ -34,7 +34,7 @@ export function atomKey(atom: Atom): string {
   return "uuid" in atom ? `uuid:${atom.uuid}` : `named:${atom.namedUuid}`;
 }
 
-export function encodeAtom(atom: Atom): Json {
+function encodeAtom(atom: Atom): Json {
   if (typeof atom !== "object") return atom;
   return "uuid" in atom ? ["uuid", atom.uuid] : ["named-uuid", atom.namedUuid];
 }

@@ -281,8 +281,12 @@ test("listeners can be replaced and closed, and a port that is taken is told and
   const { netns } = bank;
   listeners.open({ netns, identity: "one", ports: [{ protocol: "tcp", port: 1 }] });
   assert.equal(await probe(1), "allowed one");
+  listeners.open({ netns, identity: "one", ports: [{ protocol: "tcp", port: 3 }] });
   listeners.open({ netns, identity: "two", ports: [{ protocol: "tcp", port: 2 }] });
-  assert.deepEqual([await probe(1), await probe(2)], ["refused", "allowed two"]);
+  const words = async (): Promise<string[]> => [await probe(1), await probe(2), await probe(3)];
+  assert.deepEqual(await words(), ["refused", "allowed two", "allowed one"]);
+  listeners.close(netns, "one");
+  assert.deepEqual(await words(), ["refused", "allowed two", "refused"]);
   const twice = [
     { protocol: "tcp", port: 3 },
     { protocol: "tcp", port: 3 },
@@ -291,7 +295,8 @@ test("listeners can be replaced and closed, and a port that is taken is told and
     name: "LabError",
     message: /EADDRINUSE/,
   });
-  assert.deepEqual([await probe(2), await probe(3)], ["refused", "refused"]);
+  listeners.close(netns);
+  assert.deepEqual(await words(), ["refused", "refused", "refused"]);
 });
 
 test("one lost packet does not make a denial", async () => {
@@ -331,7 +336,8 @@ test("500 probes of which half are dropped take a few seconds", async () => {
   const elapsedMs = performance.now() - startedAt;
   assert.equal(words.filter((word) => word === "allowed bank").length, 250);
   assert.equal(words.filter((word) => word === "denied").length, 250);
-  assert.ok(elapsedMs < 4_000, `${elapsedMs} ms`);
+  // One after the other they would take three minutes.
+  assert.ok(elapsedMs < 10_000, `${elapsedMs} ms`);
 });
 
 test("the outside reaches an address by way of the node it is routed to, until it is not", async () => {
@@ -441,10 +447,7 @@ test("pods come and go", async () => {
   assert.ok(paths.every(existsSync));
   await network.deletePod("shop/web-1");
   assert.equal(existsSync(paths[0]!), false);
-  await assert.rejects(network.createPod("shop/web.2"), {
-    name: "LabError",
-    message: /File exists/,
-  });
+  assert.equal(await network.createPod("shop/web.2"), paths[1]);
   await assert.rejects(network.deletePod("shop/none"), { name: "LabError" });
 });
 

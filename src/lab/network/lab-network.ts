@@ -6,6 +6,7 @@ import { labPaths } from "../paths.ts";
 import { cleanup, netnsOf } from "./cleanup.ts";
 import { netnsPath, run, runIp, runScript } from "./command.ts";
 import { LabNode, createDatabase } from "./lab-node.ts";
+import { untilReached } from "./reach.ts";
 import {
   type ExternalHostSpec,
   type HostPlan,
@@ -170,12 +171,21 @@ export class LabNetwork {
     return network;
   }
 
-  /** Makes network namespaces for pods (`namespace/name`), empty but for a loopback. @returns their paths. */
+  /**
+   * Makes network namespaces for pods (`namespace/name`), empty but for a loopback; one that is there already stays.
+   * @returns their paths.
+   * @throws {LabError}
+   */
   async createPods(pods: readonly string[]): Promise<readonly string[]> {
     const names = pods.map((pod) => podNetns(this.name, pod));
     await run(
       ["sh", "-e"],
-      names.map((name) => `ip netns add ${name}\nip -n ${name} link set lo up\n`).join(""),
+      names
+        .map(
+          (name) =>
+            `[ -e ${netnsPath(name)} ] || ip netns add ${name}\nip -n ${name} link set lo up\n`,
+        )
+        .join(""),
     );
     return names.map(netnsPath);
   }
@@ -227,7 +237,10 @@ export class LabNetwork {
     await allDone([createDatabase(database), connectHosts(this.#plan)]);
     await allDone([
       configureFabric(this.#plan),
-      ...this.#plan.externalHosts.map(configureExternalHost),
+      ...this.#plan.externalHosts.map(async (plan) => {
+        await configureExternalHost(plan);
+        await untilReached(plan);
+      }),
       ...this.#plan.nodes.map(async (plan, index) => {
         await configureNode(plan);
         await this.nodes[index]!.start(database);

@@ -9,7 +9,7 @@ import { LabError } from "../errors.ts";
 import { Supervisor } from "../supervisor.ts";
 import { netnsPath, run, runScript } from "./command.ts";
 import { type HostPlan, uplinkName } from "./plan.ts";
-import { Prober } from "./prober.ts";
+import { untilReached } from "./reach.ts";
 
 const schema = "/usr/share/openvswitch/vswitch.ovsschema";
 /** The switch's own way to the underlay, apart from the bridge that agents work on. */
@@ -175,25 +175,6 @@ export class LabNode {
         `ip route replace default via ${router} dev ${underlayBridge}`,
       ]),
     ]);
-    await Promise.all(placements.map(({ router }) => this.#reach(router)));
-  }
-
-  /** Waits until packets pass: the switch forwards a moment after it has made its interfaces. */
-  async #reach(router: string): Promise<void> {
-    const request = {
-      netns: this.netns,
-      to: router,
-      protocol: "tcp",
-      port: 1,
-      timeoutMs: 1_000,
-    } as const;
-    const deadline = performance.now() + startTimeoutMs;
-    const prober = new Prober();
-    // Nothing listens there: a refusal is the answer of the router itself.
-    while ((await prober.probe(request)).verdict !== "refused") {
-      if (performance.now() > deadline) {
-        throw new LabError(`${this.name} does not reach its router ${router}`);
-      }
-    }
+    await untilReached(this.#plan);
   }
 }

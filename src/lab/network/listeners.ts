@@ -5,9 +5,9 @@ import { type Socket as TcpSocket, createServer } from "node:net";
 import { RawSctpSocket, readWatcher, SystemCallError, bindPort } from "./native.ts";
 import { decodeSctp, encodeSctp } from "./sctp-packet.ts";
 
-export type ListenerProtocol = "tcp" | "udp" | "sctp";
+type ListenerProtocol = "tcp" | "udp" | "sctp";
 
-export interface ListenerPort {
+interface ListenerPort {
   readonly protocol: ListenerProtocol;
   readonly port: number;
 }
@@ -110,19 +110,20 @@ class SctpResponder {
   }
 }
 
-/** All listeners of a lab, by network namespace. */
+/** All listeners of a lab, by network namespace and, several pods sharing their node's, by identity. */
 export class Listeners {
-  readonly #open = new Map<string, readonly Closable[]>();
+  readonly #open = new Map<string, Map<string, readonly Closable[]>>();
 
   /**
-   * Opens the ports; what was open in that namespace is closed first.
+   * Opens the ports; what the same identity had open there is closed first.
    * @throws {LabError} when there is no such namespace or a port cannot be had. Then none of them is open.
    */
   open(spec: ListenerSpec): void {
-    this.close(spec.netns);
     const { netns, identity, ports } = spec;
+    this.close(netns, identity);
     const opened: Closable[] = [];
-    this.#open.set(netns, opened);
+    const shared = this.#open.get(netns) ?? new Map<string, readonly Closable[]>();
+    this.#open.set(netns, shared.set(identity, opened));
     try {
       for (const { protocol, port } of ports) {
         if (protocol === "tcp") opened.push(listenTcp(netns, port, identity));
@@ -131,15 +132,21 @@ export class Listeners {
       const sctp = ports.filter(({ protocol }) => protocol === "sctp").map(({ port }) => port);
       if (sctp.length > 0) opened.push(new SctpResponder(spec, new Set(sctp)));
     } catch (error) {
-      this.close(netns);
+      this.close(netns, identity);
       throw error;
     }
   }
 
-  /** Closes what is open in the namespace. A namespace lives on while a socket in it is open. */
-  close(netns: string): void {
-    for (const one of this.#open.get(netns) ?? []) one.close();
-    this.#open.delete(netns);
+  /** Closes what the identity has open, or everything in the namespace, which lives on while a socket in it is open. */
+  close(netns: string, identity?: string): void {
+    const shared = this.#open.get(netns);
+    if (shared === undefined) return;
+    for (const [name, opened] of shared) {
+      if (identity !== undefined && identity !== name) continue;
+      for (const one of opened) one.close();
+      shared.delete(name);
+    }
+    if (shared.size === 0) this.#open.delete(netns);
   }
 
   closeAll(): void {

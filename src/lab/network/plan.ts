@@ -23,7 +23,7 @@ export const defaultExternalHosts: readonly ExternalHostSpec[] = [
 ];
 
 /** An address with its subnet and the subnet's router. */
-export interface Placement {
+interface Placement {
   readonly address: string;
   readonly length: number;
   readonly router: string;

@@ -13,7 +13,7 @@ export interface ProbeRequest extends ProbeTarget {
  * `allowed`: answered. `refused`: the packets arrived and nothing listens there. `denied`: no answer in time. `error`:
  * the probe itself failed, e.g. no route.
  */
-export type ProbeVerdict = "allowed" | "refused" | "denied" | "error";
+type ProbeVerdict = "allowed" | "refused" | "denied" | "error";
 
 export interface ProbeOutcome {
   readonly verdict: ProbeVerdict;

@@ -57,9 +57,10 @@ export function recordedProcesses(directory: string): ProcessId[] {
   });
 }
 
-/** Processes of which a network namespace is their own, whoever started them. */
+/** Processes that live in the network namespaces, whoever started them. The caller's own namespace is left alone. */
 export function processesIn(netnsPaths: readonly string[]): ProcessId[] {
   const wanted = new Set(netnsPaths.flatMap((path) => namespaceOf(path) ?? []));
+  wanted.delete(namespaceLink("self"));
   return listOf("/proc").flatMap((name) => {
     if (!/^\d+$/.test(name) || !wanted.has(namespaceLink(name))) return [];
     return readProcess(Number(name)) ?? [];

@@ -11,7 +11,7 @@ const initSize = 20;
 const window = 65535;
 const stateCookie = 7;
 
-export interface SctpInit {
+interface SctpInit {
   readonly kind: "init";
   readonly sourcePort: number;
   readonly destinationPort: number;
@@ -19,7 +19,7 @@ export interface SctpInit {
   readonly initiateTag: number;
 }
 
-export interface SctpInitAck {
+interface SctpInitAck {
   readonly kind: "init-ack";
   readonly sourcePort: number;
   readonly destinationPort: number;
@@ -29,7 +29,7 @@ export interface SctpInitAck {
   readonly cookie: Buffer;
 }
 
-export interface SctpAbort {
+interface SctpAbort {
   readonly kind: "abort";
   readonly sourcePort: number;
   readonly destinationPort: number;
