@@ -20,6 +20,7 @@ import { findControlSocket } from "./control-socket.ts";
 import { ControllerLink } from "./controller-link.ts";
 import { FlowReconciler } from "./flow-reconciler.ts";
 import { GatewayKeeper } from "./gateway-keeper.ts";
+import { guardKernel } from "./kernel-guard.ts";
 import { listenLocally } from "./local-server.ts";
 import { NodeState } from "./node-state.ts";
 import { followFlows } from "./openflow-link.ts";
@@ -108,6 +109,8 @@ export class Agent {
     this.#database.on("due", () => this.#due("bridge"));
     this.#database.on("ports", () => this.#updateFacts());
     await mkdir(dirname(socket), { recursive: true });
+    // The dummy datapath has ports, but no network interfaces behind them.
+    if (this.#config.datapathType !== "dummy") await guardKernel();
     const server = await listenLocally(socket, log, async (request) => this.#handle(request));
     log.info({ node, complete: this.#state.complete }, "started");
     try {

@@ -4,6 +4,7 @@ import { formatAddress, parseAddress, widthOf } from "../net/address.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
 import { runCommand, runIpBatch } from "./command.ts";
 import { CommandError } from "./errors.ts";
+import { attachmentLinkGroup } from "./kernel-guard.ts";
 
 /** The next hop that endpoints and the node see; the switch answers for any address. */
 export const gateways = { 4: "169.254.1.1", 6: "fe80::1" } as const;
@@ -42,6 +43,8 @@ export async function createInterface(plan: InterfacePlan): Promise<void> {
       `link add name ${port} mtu ${mtu} type veth peer name ${plan.interface} mtu ${mtu} address ${mac} netns ${netns}`,
       // The switch's end is no party of the network: without a link-local address it sends nothing of its own.
       `link set dev ${port} addrgenmode none`,
+      // Nor does the node's own stack answer for it: see kernel-guard.ts.
+      `link set dev ${port} arp off group ${attachmentLinkGroup}`,
       `link set dev ${port} up`,
     ]);
     await runCommand(

@@ -1,0 +1,26 @@
+// A switch in user space gets a copy of every packet; the node's own network stack gets it as well. An endpoint that knows
+// the MAC address of its port's end could send to the node, and through it, past the switch and all policies. So what
+// comes in through an attachment's port is nothing for the stack: the switch has its copy before the rule is asked.
+import { runCommand } from "./command.ts";
+
+/** Link group of the attachments' ports, by which the rule knows them. */
+export const attachmentLinkGroup = 0x150ba2;
+
+const table = "isobar-endpoints";
+
+/** To be in force before the first attachment's port is up. Nothing takes it away again. @throws {CommandError} */
+export async function guardKernel(): Promise<void> {
+  // Declared, deleted and declared again in one transaction: the first line lets the second one always succeed.
+  await runCommand(
+    ["nft", "-f", "-"],
+    `table inet ${table}
+delete table inet ${table}
+table inet ${table} {
+  chain endpoints {
+    type filter hook prerouting priority raw; policy accept;
+    iifgroup ${attachmentLinkGroup} drop
+  }
+}
+`,
+  );
+}
