@@ -1,8 +1,8 @@
 // The flows that every node has, whatever it is told: connection tracking, the calls of the two functions, which ways
 // through the node are open, and the way through the policies.
 import type { Family } from "../net/address.ts";
-import { parsePrefix } from "../net/address.ts";
 import { type PortProtocol, protocolNumbers } from "../net/protocol.ts";
+import { unroutable } from "../net/unroutable.ts";
 import type { KnownFieldName } from "../openflow/field.ts";
 import type { Action, Flow } from "../openflow/flow.ts";
 import { type Refusal, encodeCookie, refusals, reservedDecisions } from "./cookie.ts";
@@ -40,17 +40,6 @@ const families = [4, 6] as const satisfies readonly Family[];
 
 /** Priorities in `Endpoint`: what is more specific decides. */
 export const endpointPriorities = { unroutable: 400, endpoint: 300, node: 200, pool: 100 } as const;
-
-/** Addresses between which nothing is routed: unspecified, loopback, multicast, broadcast, IPv6 link-local. */
-const unroutable = [
-  "0.0.0.0/8",
-  "127.0.0.0/8",
-  "224.0.0.0/4",
-  "255.255.255.255/32",
-  "::/127",
-  "ff00::/8",
-  "fe80::/10",
-].map(parsePrefix);
 
 /** OFPVID_PRESENT: OpenFlow Switch Specification 1.5.1, section 7.2.3.8. */
 const vlanPresent = 0x1000;

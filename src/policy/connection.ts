@@ -1,12 +1,7 @@
 // What a packet says, looked up in a snapshot: which endpoints, nodes and addresses its ends are.
-import {
-  type Address,
-  type Family,
-  parsePrefix,
-  prefixContains,
-  tryParseAddress,
-} from "../net/address.ts";
+import { type Address, type Family, prefixContains, tryParseAddress } from "../net/address.ts";
 import type { Protocol } from "../net/protocol.ts";
+import { unroutable } from "../net/unroutable.ts";
 import type { KnownEndpoint } from "./compiled-rule.ts";
 import type { Packet, PacketEnd } from "./packet.ts";
 import type { PolicyModel } from "./policy-model.ts";
@@ -33,17 +28,6 @@ export interface UnknownConnection {
   readonly kind: "unknown";
   readonly reason: string;
 }
-
-/** Addresses between which nothing is routed: unspecified, loopback, multicast, broadcast, IPv6 link-local. */
-const unroutable = [
-  "0.0.0.0/8",
-  "127.0.0.0/8",
-  "224.0.0.0/4",
-  "255.255.255.255/32",
-  "::/127",
-  "ff00::/8",
-  "fe80::/10",
-].map(parsePrefix);
 
 function unknown(reason: string): UnknownConnection {
   return { kind: "unknown", reason };
