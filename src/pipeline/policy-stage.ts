@@ -7,6 +7,8 @@ export interface TierStage {
   readonly table: TableName;
   /** Where a packet goes that no rule of the tier decides. */
   readonly after: TableName;
+  /** Nobody is asked after it: what it does not decide is open. */
+  readonly last?: true;
 }
 
 export interface Stage {
@@ -31,7 +33,7 @@ export const stages = {
       admin: { table: "EgressAdmin", after: "EgressIsobar" },
       isobar: { table: "EgressIsobar", after: "EgressRule" },
       networkpolicy: { table: "EgressRule", after: "EgressPosture" },
-      baseline: { table: "EgressBaseline", after: "IngressGate" },
+      baseline: { table: "EgressBaseline", after: "IngressGate", last: true },
     },
     posture: "EgressPosture",
     allowed: "IngressGate",
@@ -45,7 +47,7 @@ export const stages = {
       admin: { table: "IngressAdmin", after: "IngressIsobar" },
       isobar: { table: "IngressIsobar", after: "IngressRule" },
       networkpolicy: { table: "IngressRule", after: "IngressPosture" },
-      baseline: { table: "IngressBaseline", after: "Commit" },
+      baseline: { table: "IngressBaseline", after: "Commit", last: true },
     },
     posture: "IngressPosture",
     allowed: "Commit",

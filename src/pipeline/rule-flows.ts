@@ -1,6 +1,6 @@
 import type { Action, Flow } from "../openflow/flow.ts";
 import type { RuleResource } from "../southbound/resources.ts";
-import { encodeCookie } from "./cookie.ts";
+import { encodeCookie, reservedDecisions } from "./cookie.ts";
 import { type FlowDraft, type KnownMatch, buildFlow, load, whereField } from "./flow-builder.ts";
 import { type TierStage, stages } from "./policy-stage.ts";
 import { type Clause, type RuleSlot, blockedPriority, clausesOf } from "./rule-slot.ts";
@@ -30,8 +30,12 @@ function verdictOf({ rule, number }: PlacedRule): Pick<FlowDraft, "cookie" | "ac
     }
     case "deny":
       return { cookie };
-    case "pass":
-      return { cookie, next: tierStage(rule).after };
+    case "pass": {
+      const { after, last } = tierStage(rule);
+      const { decision } = stages[direction];
+      const open = last === true ? { actions: [load(decision, reservedDecisions.open)] } : {};
+      return { cookie, ...open, next: after };
+    }
   }
 }
 

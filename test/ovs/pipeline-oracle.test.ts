@@ -3,7 +3,14 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
 import { type Cluster, translateCluster } from "../../src/kubernetes/cluster.ts";
-import type { Direction, Policy } from "../../src/model/policy.ts";
+import {
+  type Action,
+  type Direction,
+  type Policy,
+  type Rule,
+  type Tier,
+  tiers,
+} from "../../src/model/policy.ts";
 import { type Admission, decodeLabel } from "../../src/pipeline/cookie.ts";
 import { evaluate } from "../../src/policy/evaluate.ts";
 import type { Packet } from "../../src/policy/packet.ts";
@@ -98,22 +105,59 @@ class Judge {
     const rule = this.#nodes.node(node).resource("rule", admission.number);
     assert.ok(rule !== undefined && rule.direction === direction, `${direction}\n${text}`);
     assert.equal(decision.kind, "rule", `${direction} by ${rule.id}\n${text}`);
+    if (decision.tier !== "networkpolicy") {
+      const named = [rule.tier, rule.policy, rule.ruleIndex];
+      assert.deepEqual(named, [decision.tier, decision.policy, decision.rule], text);
+      return;
+    }
+    assert.equal(rule.tier, "networkpolicy", text);
     assert.ok(allows(judged, direction, rule), `${direction} by ${rule.id}\n${text}`);
   }
 
-  /** The last flow that a dropped packet met names what isolated its subject. */
+  /** The last flow that a dropped packet met names what denied it. */
   #checkDenial({ verdict, journey: { traces }, text }: Judged): void {
     const denied = directions.map((each) => verdict[each]).find((each) => each.verdict === "deny");
-    if (denied?.kind !== "isolated") return;
+    if (denied?.kind !== "isolated" && denied?.kind !== "rule") return;
     const last = traces.at(-1);
+    const node = this.#nodes.node(last?.node ?? "");
     const cookie = last?.trace.steps.at(-1)?.cookie;
-    assert.equal(cookie?.feature, "posture", text);
-    assert.equal(cookie.verdict, "deny", text);
-    const posture = this.#nodes.node(last?.node ?? "").resource("posture", cookie.number);
     const direction = denied === verdict.egress ? "egress" : "ingress";
-    assert.equal(cookie.direction, direction, text);
-    assert.deepEqual(posture?.[direction].toSorted(), denied.policies, text);
+    assert.ok(cookie !== undefined, text);
+    assert.deepEqual([cookie.direction, cookie.verdict], [direction, "deny"], text);
+    if (denied.kind === "isolated") {
+      assert.equal(cookie.feature, "posture", text);
+      const posture = node.resource("posture", cookie.number);
+      assert.deepEqual(posture?.[direction].toSorted(), denied.policies, text);
+      return;
+    }
+    assert.equal(cookie.feature, "rule", text);
+    const rule = node.resource("rule", cookie.number);
+    const named = [rule?.tier, rule?.policy, rule?.ruleIndex];
+    assert.deepEqual(named, [denied.tier, denied.policy, denied.rule], text);
   }
+}
+
+/** Where a policy is put, and what its rules do there in turn. */
+interface Place {
+  readonly tier: Tier;
+  readonly actions: readonly Action[];
+}
+
+const placeArbitrary: fc.Arbitrary<Place> = fc.record({
+  tier: fc.constantFrom(...tiers),
+  actions: fc.array(fc.constantFrom("allow", "deny", "pass"), { minLength: 1, maxLength: 3 }),
+});
+
+/** The policy in another tier, with its place in the list as its priority: no two have the same. */
+function moved(policy: Policy, { tier, actions }: Place, priority: number): Policy {
+  if (tier === "networkpolicy") return policy;
+  const act = (rule: Rule): Rule => ({
+    ...rule,
+    action: actions[rule.index % actions.length] ?? "deny",
+  });
+  const { egress, ingress } = policy;
+  const rules = { egress: egress.map(act), ingress: ingress.map(act) };
+  return { ...policy, ...rules, tier, priority, isolates: [] };
 }
 
 describe("flows on a switch", () => {
@@ -161,6 +205,26 @@ describe("flows on a switch", () => {
         }
       }),
       { numRuns: Number(process.env["ISOBAR_TEST_RUNS"] ?? 60), endOnFailure: false },
+    );
+  });
+
+  test("do with random policies of all tiers what the evaluator says", async () => {
+    const seeds = fc.integer({ min: 1, max: 1_000_000 });
+    const places = fc.array(placeArbitrary, { minLength: 6, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(scenarioArbitrary(), places, seeds, async (objects, chosen, seed) => {
+        const described = translateCluster(objects);
+        const policies = described.policies.map((policy, index) => {
+          const place = chosen[index];
+          return place === undefined ? policy : moved(policy, place, index);
+        });
+        const cluster = { ...described, policies };
+        await nodes.load(cluster);
+        for (const packet of somePackets(objects, { count: 40, seed })) {
+          await judge.check(cluster, packet);
+        }
+      }),
+      { numRuns: Number(process.env["ISOBAR_TEST_RUNS"] ?? 40), endOnFailure: false },
     );
   });
 });
