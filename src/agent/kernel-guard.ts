@@ -8,7 +8,7 @@ export const attachmentLinkGroup = 0x150ba2;
 
 const table = "isobar-endpoints";
 
-/** To be in force before the first attachment's port is up. Nothing takes it away again. @throws {CommandError} */
+/** To be in force before the first attachment's port is up; it stays when the agent ends. @throws {CommandError} */
 export async function guardKernel(): Promise<void> {
   // Declared, deleted and declared again in one transaction: the first line lets the second one always succeed.
   await runCommand(
@@ -23,4 +23,9 @@ table inet ${table} {
 }
 `,
   );
+}
+
+/** For a node that has no attachments any more. @throws {CommandError} */
+export async function removeKernelGuard(): Promise<void> {
+  await runCommand(["nft", "-f", "-"], `table inet ${table}\ndelete table inet ${table}\n`);
 }
