@@ -7,6 +7,7 @@ import { formatAddress, parseAddress, widthOf } from "../net/address.ts";
 import type { Log } from "../runtime/log.ts";
 import type { AttachRequest, Attached, DetachRequest, Detached } from "../southbound/attachment.ts";
 import type { EndpointResource } from "../southbound/resources.ts";
+import { UnavailableError } from "../switch/errors.ts";
 import type { OvsBridge } from "../switch/ovs-bridge.ts";
 import { Batcher } from "./batcher.ts";
 import {
@@ -65,7 +66,11 @@ export class Attachments {
   /** @throws {AttachError} after taking everything back that was made. */
   async attach(request: AttachRequest): Promise<Attached> {
     const port = portNameOf(request.container, request.interface);
-    return await this.#inTurn(port, async () => await this.#attach(port, request));
+    try {
+      return await this.#inTurn(port, async () => await this.#attach(port, request));
+    } catch (error) {
+      throw asAttachError(error);
+    }
   }
 
   /** Always succeeds: what cannot be removed now is removed when the switch is back. */
@@ -129,7 +134,7 @@ export class Attachments {
       await readiness.enforced(endpoint, signal);
     } catch (error) {
       await this.#remove(port);
-      throw asAttachError(error);
+      throw error;
     }
     this.#options.log.info({ endpoint: endpoint.id, port }, "attached");
     return describe(port, request, endpoint, mtu);
@@ -222,7 +227,8 @@ function describe(
 function asAttachError(error: unknown): AttachError {
   if (error instanceof AttachError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  return new AttachError(error instanceof CommandError ? "invalid" : "internal", message, {
-    cause: error,
-  });
+  if (error instanceof UnavailableError)
+    return new AttachError("timeout", message, { cause: error });
+  const code = error instanceof CommandError ? "invalid" : "internal";
+  return new AttachError(code, message, { cause: error });
 }

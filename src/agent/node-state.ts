@@ -5,14 +5,19 @@ import type { FlowChanges } from "../pipeline/flow-store.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import { digestOf } from "../southbound/digest.ts";
 import { keyText } from "../southbound/encoded.ts";
-import type { Delta, Resource, ResourceKind } from "../southbound/resources.ts";
+import {
+  type Delta,
+  type Resource,
+  type ResourceKind,
+  resourceKinds,
+} from "../southbound/resources.ts";
 import { RecordedNumbers } from "./recorded-numbers.ts";
 import type { StateChange, StateFile } from "./state-file.ts";
 
 type ResourceOf<Kind extends ResourceKind> = Extract<Resource, { kind: Kind }>;
 
-interface Held {
-  readonly resource: Resource;
+interface Held<Of extends Resource> {
+  readonly resource: Of;
   readonly digest: string;
 }
 
@@ -20,7 +25,14 @@ export class NodeState {
   readonly numbers: RecordedNumbers;
   readonly #file: StateFile;
   readonly #pipeline: Pipeline;
-  readonly #held = new Map<string, Held>();
+  readonly #held: { readonly [Kind in ResourceKind]: Map<string, Held<ResourceOf<Kind>>> } = {
+    domain: new Map(),
+    node: new Map(),
+    group: new Map(),
+    rule: new Map(),
+    posture: new Map(),
+    endpoint: new Map(),
+  };
   readonly #onUnsaved: (error: unknown) => void;
   #complete: boolean;
   /** The file lacks changes, and is to be written anew as a whole. */
@@ -46,7 +58,7 @@ export class NodeState {
   /** Takes in what the file holds; the flows for it are the first that are wanted. */
   load(): FlowChanges {
     const rows = this.#file.resources();
-    for (const row of rows) this.#held.set(keyText(row.resource), row);
+    for (const { resource, digest } of rows) this.#put(resource, digest);
     const changes = this.#pipeline.apply({
       upserts: rows.map(({ resource }) => resource),
       deletes: [],
@@ -57,7 +69,7 @@ export class NodeState {
 
   /** `completes`: with this delta the state is all there is. Resources that are held already change nothing. */
   applyResources(delta: Delta, completes: boolean): FlowChanges {
-    const deletes = delta.deletes.filter((key) => this.#held.delete(keyText(key)));
+    const deletes = delta.deletes.filter(({ kind, id }) => this.#held[kind].delete(id));
     const upserts = delta.upserts.filter((resource) => this.#hold(resource));
     const changes = this.#pipeline.apply({ upserts, deletes });
     this.#complete ||= completes;
@@ -78,26 +90,26 @@ export class NodeState {
 
   /** For the hello of a stream. */
   digests(): Readonly<Record<string, string>> {
-    return Object.fromEntries([...this.#held].map(([key, { digest }]) => [key, digest]));
+    const digests = [...this.#all()].map(({ resource, digest }) => [keyText(resource), digest]);
+    return Object.fromEntries(digests);
   }
 
   get<Kind extends ResourceKind>(kind: Kind, id: string): ResourceOf<Kind> | undefined {
-    const resource = this.#held.get(keyText({ kind, id }))?.resource;
-    return resource !== undefined && isOfKind(resource, kind) ? resource : undefined;
+    return this.#held[kind].get(id)?.resource;
   }
 
   all<Kind extends ResourceKind>(kind: Kind): readonly ResourceOf<Kind>[] {
-    const resources = [...this.#held.values()].map(({ resource }) => resource);
-    return resources.filter((resource) => isOfKind(resource, kind));
+    return Array.from(this.#held[kind].values(), ({ resource }) => resource);
   }
 
   /** How many resources of each kind there are. */
   counts(): Readonly<Record<string, number>> {
-    const counts: Record<string, number> = {};
-    for (const { resource } of this.#held.values()) {
-      counts[resource.kind] = (counts[resource.kind] ?? 0) + 1;
-    }
-    return counts;
+    const counts = resourceKinds.map((kind) => [kind, this.#held[kind].size] as const);
+    return Object.fromEntries(counts.filter(([, count]) => count > 0));
+  }
+
+  *#all(): Iterable<Held<Resource>> {
+    for (const kind of resourceKinds) yield* this.#held[kind].values();
   }
 
   #save({ delta = { upserts: [], deletes: [] } }: { delta?: Delta }): void {
@@ -113,24 +125,21 @@ export class NodeState {
   }
 
   #snapshot(): StateChange {
-    const upserts = [...this.#held.values()].map(({ resource }) => resource);
+    const upserts = Array.from(this.#all(), ({ resource }) => resource);
     const numbers = this.numbers.entries();
     return { delta: { upserts, deletes: [] }, numbers, complete: this.#complete };
   }
 
   /** Whether the resource is news. */
   #hold(resource: Resource): boolean {
-    const key = keyText(resource);
     const digest = digestOf(resource);
-    if (this.#held.get(key)?.digest === digest) return false;
-    this.#held.set(key, { resource, digest });
+    if (this.#held[resource.kind].get(resource.id)?.digest === digest) return false;
+    this.#put(resource, digest);
     return true;
   }
-}
 
-function isOfKind<Kind extends ResourceKind>(
-  resource: Resource,
-  kind: Kind,
-): resource is ResourceOf<Kind> {
-  return resource.kind === kind;
+  #put(resource: Resource, digest: string): void {
+    const held: Map<string, Held<Resource>> = this.#held[resource.kind];
+    held.set(resource.id, { resource, digest });
+  }
 }

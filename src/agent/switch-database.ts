@@ -1,6 +1,7 @@
 // The agent's bridge in the switch's database: made, kept, and followed.
 import { EventEmitter, once } from "node:events";
 import type { Log } from "../runtime/log.ts";
+import { UnavailableError } from "../switch/errors.ts";
 import { OvsBridge } from "../switch/ovs-bridge.ts";
 import { OvsdbClient } from "../switch/ovsdb-client.ts";
 import type { AgentConfig } from "./config.ts";
@@ -15,6 +16,7 @@ interface DatabaseEvents {
 
 export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements AsyncDisposable {
   readonly #config: AgentConfig;
+  readonly #log: Log;
   readonly #client: OvsdbClient;
   #bridge: OvsBridge | undefined;
   #ready = false;
@@ -23,6 +25,7 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
     super();
     this.setMaxListeners(0);
     this.#config = config;
+    this.#log = log;
     this.#client = new OvsdbClient({ address: { path: config.ovsdbSocket } });
     let lastReason = "";
     this.#client.on("state", (state, reason) => {
@@ -38,7 +41,7 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
     return this.#ready;
   }
 
-  /** The bridge, once it is ready. @throws {Error} when `signal` is aborted first. */
+  /** The bridge, once it is ready. @throws {UnavailableError} when `signal` is aborted first. */
   async bridge(signal: AbortSignal): Promise<OvsBridge> {
     for (;;) {
       if (this.#bridge !== undefined && this.#ready && this.#client.state === "connected") {
@@ -47,7 +50,7 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
       try {
         await once(this, "ports", { signal });
       } catch (cause) {
-        throw new Error("the switch's database does not answer", { cause });
+        throw new UnavailableError("the switch's database does not answer", { cause });
       }
     }
   }
@@ -61,7 +64,13 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
   async ensure(): Promise<OvsBridge> {
     const bridge = await this.#open();
     await bridge.ensure();
-    await bridge.addPorts(ownPortConfigs());
+    for (const { name, error } of await bridge.addPorts(ownPortConfigs())) {
+      if (error !== undefined)
+        this.#log.error(
+          { port: name, reason: error },
+          "the switch did not make a port of the agent's own",
+        );
+    }
     this.#ready = true;
     this.emit("ports");
     return bridge;

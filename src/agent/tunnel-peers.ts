@@ -16,18 +16,15 @@ frame.set([0x0a, 0, 0, 0, 0, 0, 0x0a, 0, 0, 0, 0, 0, 0x88, 0xb5]);
 
 export class TunnelPeers implements Disposable {
   readonly #timers = new Set<NodeJS.Timeout>();
+  #repeating: NodeJS.Timeout | undefined;
   #client: OpenFlowClient | undefined;
   #tunnel: number | undefined;
   #addresses: readonly string[] = [];
 
-  constructor() {
-    const timer = setInterval(() => this.#probe(this.#addresses), intervalMs);
-    this.#timers.add(timer);
-  }
-
   /** A new connection to the switch: it may know nobody. */
   connected(client: OpenFlowClient): void {
     this.#client = client;
+    this.#repeating ??= setInterval(() => this.#probe(this.#addresses), intervalMs);
     this.#introduce(this.#addresses);
   }
 
@@ -40,6 +37,7 @@ export class TunnelPeers implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    clearInterval(this.#repeating);
     for (const timer of this.#timers) clearTimeout(timer);
   }
 

@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { Command, Option } from "commander";
 import { Agent } from "../agent/agent.ts";
 import { type AgentConfig, detectDatapathType } from "../agent/config.ts";
+import { uninstall } from "../agent/uninstall.ts";
 import { runService } from "../runtime/lifecycle.ts";
 import { type LogLevel, createLog, logLevels } from "../runtime/log.ts";
 import { parseStreamAddress } from "../runtime/stream-address.ts";
@@ -22,6 +23,7 @@ interface Flags {
   readonly underlayAddress: readonly string[];
   readonly gatewayDomain: string;
   readonly logLevel: LogLevel;
+  readonly uninstall: boolean;
 }
 
 /** Time to stop in; what is in progress then is finished or undone at the next start. */
@@ -101,11 +103,14 @@ const command = new Command("isobar-agent")
       .choices([...logLevels])
       .default("info"),
   )
+  .option("--uninstall", "remove what the agent has made on this node, and end", false)
   .action(async () => {
     const flags = command.opts<Flags>();
     const log = createLog({ name: "agent", level: flags.logLevel });
     await runService({ log, graceMs }, async (signal) => {
-      await new Agent(configOf(flags), log).run(signal);
+      const config = configOf(flags);
+      if (flags.uninstall) await uninstall(config, log);
+      else await new Agent(config, log).run(signal);
     });
   });
 

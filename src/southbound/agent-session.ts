@@ -28,12 +28,16 @@ export interface AgentSessionOptions {
   readonly keepalive?: KeepaliveOptions;
 }
 
+/** Another controller may be ready when this one is not. */
+const syncTimeoutMs = 30_000;
+
 const nothing: AgentStep = { send: [] };
 
 /** One stream's life: a new stream needs a new session. Repeated deltas change nothing; a lost one ends the session. */
 export class AgentSession {
   readonly hello: Hello;
   readonly #keepalive: Keepalive;
+  readonly #openedMs: number;
   #controller: string | undefined;
   #sequence = 0;
   /** Revisions that were received and not yet confirmed, in order. */
@@ -43,6 +47,7 @@ export class AgentSession {
   constructor({ node, have, nowMs, keepalive = defaultKeepalive }: AgentSessionOptions) {
     this.hello = { type: "hello", version: protocolVersion, node, have };
     this.#keepalive = new Keepalive(keepalive, nowMs);
+    this.#openedMs = nowMs;
   }
 
   /** The controller's name; `undefined` until its first delta has made the agent's state complete. */
@@ -78,6 +83,9 @@ export class AgentSession {
   }
 
   tick(nowMs: number): AgentStep {
+    if (this.#sequence === 0 && nowMs - this.#openedMs >= syncTimeoutMs) {
+      return { send: [], close: `nothing to apply within ${syncTimeoutMs} ms` };
+    }
     switch (this.#keepalive.check(nowMs)) {
       case "dead":
         return { send: [], close: "nothing was heard from the controller" };

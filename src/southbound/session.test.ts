@@ -256,6 +256,20 @@ test("a silent peer is asked for a sign of life, and given up when none comes", 
   }
 });
 
+test("an agent leaves a controller that answers and has nothing to say", () => {
+  const session = freshAgent();
+  session.receive({ type: "welcome", version: protocolVersion, controller: "c" }, 0);
+  session.receive({ type: "pong" }, 29_000);
+  assert.equal(session.tick(29_999).close, undefined);
+  assert.match(session.tick(30_000).close ?? "", /nothing to apply/);
+  const served = freshAgent();
+  served.receive({ type: "welcome", version: protocolVersion, controller: "c" }, 0);
+  const empty = { type: "delta", sequence: 1, revision: 1, upserts: [], deletes: [] } as const;
+  assert.equal(served.receive(empty, 0).completes, true);
+  served.receive({ type: "pong" }, 29_000);
+  assert.equal(served.tick(30_000).close, undefined);
+});
+
 test("any JSON is a message or a DecodeError that names the place", () => {
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {

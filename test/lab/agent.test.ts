@@ -128,8 +128,12 @@ async function verdict(from: string, to: string, port: number): Promise<string> 
   return word;
 }
 
+function nodeCommand(node: LabNode, ...command: string[]): string {
+  return execFileSync("nsenter", [`--net=${node.netns}`, ...command], { encoding: "utf8" });
+}
+
 function ip(node: LabNode, ...args: string[]): string {
-  return execFileSync("nsenter", [`--net=${node.netns}`, "ip", ...args], { encoding: "utf8" });
+  return nodeCommand(node, "ip", ...args);
 }
 
 /** Names of the node's interfaces. */
@@ -454,4 +458,24 @@ test("200 attachments that come and go leave nothing behind", async (t) => {
   t.diagnostic(`attach: median ${times[100]!.toFixed(1)} ms, slowest ${times[199]!.toFixed(1)} ms`);
   await attached(clientA);
   assert.equal(await verdict(netnsOf(clientA), "10.9.0.1", 80), "allowed");
+});
+
+test("an uninstalled agent leaves nothing but what was there before it", async () => {
+  const [node0] = network.nodes;
+  const agent = agents[0];
+  assert.ok(node0 && agent);
+  await agent.stop("SIGTERM");
+  await using remover = new AgentProcess({
+    ...agent.options,
+    arguments: [...(agent.options.arguments ?? []), "--uninstall"],
+  });
+  remover.spawn();
+  assert.equal(await remover.ended(), 0, JSON.stringify(remover.log));
+  await eventually(async () => {
+    const ours = linksOf(node0).filter((name) => /^iso|br-int/.test(name));
+    assert.deepEqual(ours, []);
+  });
+  assert.ok(linksOf(node0).includes("br-ext"));
+  assert.equal(nodeCommand(node0, "nft", "list", "tables"), "");
+  assert.equal(ip(node0, "route", "show", "10.9.0.0/16"), "");
 });
