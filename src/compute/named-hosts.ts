@@ -90,6 +90,13 @@ export class NamedHosts {
       for (const id of identities.unplaced) this.#replace(list, id, undefined);
       for (const placement of identities.placed) this.#replace(list, placement.id, placement);
     }
+    // Only now, so that a group that empties and fills again stays the same group.
+    for (const id of this.#repartitioned) {
+      const groups = this.#lists.get(id)?.groups;
+      for (const { group } of groups?.values() ?? []) {
+        if (group.hosts?.isEmpty === true) groups?.delete(group.id);
+      }
+    }
     const changes = { changed: this.#changed, repartitioned: this.#repartitioned };
     this.#changed = new Set();
     this.#repartitioned = new Set();
@@ -129,9 +136,7 @@ export class NamedHosts {
     for (const { host, cidr } of before) {
       if (host.group.hosts?.remove(cidr) !== true) continue;
       this.#note(host);
-      if (!host.group.hosts.isEmpty) continue;
-      list.groups.delete(host.group.id);
-      this.#repartitioned.add(list.id);
+      if (host.group.hosts.isEmpty) this.#repartitioned.add(list.id);
     }
   }
 

@@ -23,7 +23,7 @@ const policyNames = ["p", "q", "r", "s"];
 const labelKeys = ["app", "tier", "odd key,=", "__proto__", "release"];
 const labelValues = ["web", "web", "db", "", "1 2"];
 export const portNumbers = [80, 8080, 9090];
-const portNames = ["http", "metrics"];
+const portNames = ["http", "http", "metrics"];
 
 const labels = fc
   .array(fc.tuple(fc.constantFrom(...labelKeys), fc.constantFrom(...labelValues)), { maxLength: 3 })
@@ -100,7 +100,7 @@ const peer: fc.Arbitrary<Peer> = fc.oneof(
   fc.constant({ kind: "invalid" as const, reason: "a test" }),
 );
 
-const protocol = fc.constantFrom("TCP" as const, "UDP" as const);
+const protocol = fc.constantFrom("TCP" as const, "TCP" as const, "UDP" as const);
 const portNumber = fc.constantFrom(...portNumbers);
 const name = fc.constantFrom(...portNames);
 
@@ -117,13 +117,33 @@ function anyOr<Value>(
   return fc.oneof(fc.constant("any" as const), { weight: 3, arbitrary: list });
 }
 
+/** To networks by a named port: the rule that depends on single endpoints' addresses. */
+const namedToNetworks: fc.Arbitrary<Pick<Rule, "action" | "peers" | "services">> = fc.record({
+  action: fc.constant("allow" as const),
+  peers: fc
+    .constantFrom("10.0.0.0/28", "10.0.0.2/31", "2001:db8::/124")
+    .map((each) => [{ kind: "network" as const, cidr: each, except: [] }]),
+  services: fc.constant([{ kind: "named" as const, protocol: "TCP" as const, name: "http" }]),
+});
+
 const rules: fc.Arbitrary<readonly Rule[]> = fc
   .array(
-    fc.record({
-      action: fc.constantFrom("allow" as const, "allow" as const, "deny" as const, "pass" as const),
-      peers: anyOr(fc.array(peer, { maxLength: 3 })),
-      services: anyOr(fc.array(service, { maxLength: 2 })),
-    }),
+    fc.oneof(
+      { weight: 1, arbitrary: namedToNetworks },
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          action: fc.constantFrom(
+            "allow" as const,
+            "allow" as const,
+            "deny" as const,
+            "pass" as const,
+          ),
+          peers: anyOr(fc.array(peer, { maxLength: 3 })),
+          services: anyOr(fc.array(service, { maxLength: 2 })),
+        }),
+      },
+    ),
     { maxLength: 2 },
   )
   .map((list) => list.map((rule, index) => ({ index, ...rule })));
