@@ -64,7 +64,7 @@ export class Compute {
   readonly #relevance = new Relevance();
   readonly #identities = new Identities(this.#inputs, this.#relevance, this.work);
   readonly #groups = new Groups(this.work);
-  readonly #hosts = new NamedHosts();
+  readonly #hosts = new NamedHosts(this.#identities);
   readonly #rules = new Rules(this.#groups, this.#hosts, this.work);
   readonly #postures = new Postures(this.#groups, this.work);
   readonly #spans = new Spans(this.#identities, this.work);
@@ -99,7 +99,7 @@ export class Compute {
     const relevance = this.#relevance.update(policies);
     const identities = this.#identities.update(endpoints, zones, relevance);
     const groups = this.#groups.update(policies, zones, identities);
-    const hosts = this.#hosts.update(policies, identities, this.#identities.placements());
+    const hosts = this.#hosts.update(policies, identities);
     const rules = this.#rules.update(policies, groups, hosts);
     const postures = this.#postures.update(policies, identities, groups);
     const byNode = this.#spans.update({ rules, groups, hosts, identities, postures });

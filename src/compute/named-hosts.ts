@@ -16,7 +16,7 @@ import {
   namedNetworksOf,
 } from "./compile.ts";
 import { Counter } from "./counter.ts";
-import type { IdentityChanges, Placement } from "./identities.ts";
+import type { Identities, IdentityChanges, Placement } from "./identities.ts";
 import { Group } from "./entities.ts";
 import type { PolicyChanges } from "./policies.ts";
 import { word } from "./words.ts";
@@ -65,9 +65,14 @@ export function hostListId({ networks, attribute }: NamedNetworks): string {
  * endpoints that changed times the lists; a new list looks at every endpoint.
  */
 export class NamedHosts {
+  readonly #identities: Identities;
   readonly #lists = new Map<string, HostList>();
   #changed = new Set<Group>();
   #repartitioned = new Set<string>();
+
+  constructor(identities: Identities) {
+    this.#identities = identities;
+  }
 
   get size(): number {
     let size = this.#lists.size;
@@ -79,12 +84,8 @@ export class NamedHosts {
     return this.#lists.get(hostListId(list))?.groups.values() ?? [];
   }
 
-  update(
-    policies: PolicyChanges,
-    identities: IdentityChanges,
-    all: Iterable<Placement>,
-  ): NamedHostChanges {
-    for (const list of listsOf(policies.came)) this.#use(list, all);
+  update(policies: PolicyChanges, identities: IdentityChanges): NamedHostChanges {
+    for (const list of listsOf(policies.came)) this.#use(list);
     for (const list of listsOf(policies.went)) this.#drop(list);
     for (const list of this.#lists.values()) {
       for (const id of identities.unplaced) this.#replace(list, id, undefined);
@@ -103,7 +104,7 @@ export class NamedHosts {
     return changes;
   }
 
-  #use(definition: NamedNetworks, all: Iterable<Placement>): void {
+  #use(definition: NamedNetworks): void {
     const id = hostListId(definition);
     let list = this.#lists.get(id);
     if (list === undefined) {
@@ -114,7 +115,8 @@ export class NamedHosts {
       const { attribute } = definition;
       list = { id, attribute, networks, users: 0, groups: new Map(), added: new Map() };
       this.#lists.set(id, list);
-      for (const placement of all) this.#replace(list, placement.id, placement);
+      for (const placement of this.#identities.placements())
+        this.#replace(list, placement.id, placement);
     }
     list.users++;
   }
