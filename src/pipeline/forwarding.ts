@@ -1,11 +1,10 @@
 // The flows that every node has, whatever it is told: connection tracking, the calls of the two functions, which ways
-// through the node are open, and the way through the policies.
+// through the node are open.
 import type { Family } from "../net/address.ts";
-import { type PortProtocol, protocolNumbers } from "../net/protocol.ts";
+import { protocolNumbers } from "../net/protocol.ts";
 import { unroutable } from "../net/unroutable.ts";
-import type { KnownFieldName } from "../openflow/field.ts";
 import type { Action, Flow } from "../openflow/flow.ts";
-import { type Refusal, encodeCookie, refusals, reservedDecisions } from "./cookie.ts";
+import { encodeCookie } from "./cookie.ts";
 import {
   type FlowDraft,
   type KnownMatch,
@@ -22,18 +21,10 @@ import {
   whereRegister,
   wholeField,
 } from "./flow-builder.ts";
-import { namesOf } from "./names.ts";
+import { renderPolicyWay } from "./gates.ts";
 import { renderNeighbour, routerMac } from "./neighbour.ts";
-import {
-  type Origin,
-  type Place,
-  type RegisterName,
-  labels,
-  origins,
-  places,
-  reservedIdentities,
-} from "./registers.ts";
-import { laterFragment, serviceOf } from "./service-match.ts";
+import { plumb, refuse } from "./plumbing.ts";
+import { type Origin, type Place, type RegisterName, origins, places } from "./registers.ts";
 import { type TableName, tableNames, tables } from "./tables.ts";
 
 const families = [4, 6] as const satisfies readonly Family[];
@@ -53,16 +44,6 @@ const ctState = {
   invalid: 16n,
   tracked: 32n,
 } as const;
-
-function plumb(draft: Omit<FlowDraft, "cookie">): Flow {
-  const number = tables[draft.table].number;
-  return buildFlow({ ...draft, cookie: encodeCookie({ feature: "plumbing", number }) });
-}
-
-function refuse(reason: Refusal, draft: Omit<FlowDraft, "cookie" | "actions" | "next">): Flow {
-  const cookie = encodeCookie({ feature: "refusal", verdict: "deny", number: refusals[reason] });
-  return buildFlow({ ...draft, cookie });
-}
 
 /** Nothing matched: dropped, and counted by table. */
 function renderMisses(): Flow[] {
@@ -265,97 +246,6 @@ function renderUnroutable(): Flow[] {
   );
 }
 
-/** Set in `ip_frag` for all fragments but the first. */
-const laterFragments = 2n;
-
-const destinationPorts = {
-  TCP: "tcp_dst",
-  UDP: "udp_dst",
-  SCTP: "sctp_dst",
-} as const satisfies Record<PortProtocol, KnownFieldName>;
-
-/** One register for protocol and port, so that the rules need one flow for both families and no prerequisites. */
-function renderTransport(): Flow[] {
-  const flows: Flow[] = [];
-  for (const family of families) {
-    flows.push(
-      plumb({
-        table: "Transport",
-        priority: 300,
-        match: [whereFamily(family), whereField("ip_frag", laterFragments, laterFragments)],
-        actions: [load("service", laterFragment)],
-        next: "EgressGate",
-      }),
-    );
-    for (const protocol of namesOf(destinationPorts)) {
-      const number = protocolNumbers[protocol];
-      flows.push(
-        plumb({
-          table: "Transport",
-          priority: 200,
-          match: [whereFamily(family), whereField("ip_proto", number)],
-          actions: [
-            load("service", serviceOf(protocol)),
-            move(wholeField(destinationPorts[protocol]), subfield("service")),
-          ],
-          next: "EgressGate",
-        }),
-      );
-    }
-  }
-  // Protocols without ports leave the register zero, which only rules without ports match.
-  return [...flows, plumb({ table: "Transport", priority: 0, match: [], next: "EgressGate" })];
-}
-
-function renderGates(): Flow[] {
-  const pass = (table: TableName, next: TableName, ...actions: Action[]): Flow =>
-    plumb({ table, priority: 0, match: [], actions, next });
-  const local = whereRegister("place", places.local);
-  return [
-    plumb({
-      table: "EgressGate",
-      priority: 100,
-      match: [whereRegister("origin", origins.local)],
-      next: "EgressAdmin",
-    }),
-    pass("EgressGate", "IngressGate", load("egressDecision", reservedDecisions.notHere)),
-    pass("EgressAdmin", "EgressIsobar"),
-    pass("EgressIsobar", "EgressRule"),
-    pass("EgressRule", "EgressPosture"),
-    pass("EgressBaseline", "IngressGate", load("egressDecision", reservedDecisions.open)),
-    plumb({
-      table: "IngressGate",
-      priority: 200,
-      match: [local, whereRegister("sourceIdentity", reservedIdentities.ownNode)],
-      actions: [load("ingressDecision", reservedDecisions.ownNode)],
-      next: "Commit",
-    }),
-    plumb({ table: "IngressGate", priority: 100, match: [local], next: "IngressAdmin" }),
-    pass("IngressGate", "Commit", load("ingressDecision", reservedDecisions.notHere)),
-    pass("IngressAdmin", "IngressIsobar"),
-    pass("IngressIsobar", "IngressRule"),
-    pass("IngressRule", "IngressPosture"),
-    pass("IngressBaseline", "Commit", load("ingressDecision", reservedDecisions.open)),
-  ];
-}
-
-function renderCommit(): Flow[] {
-  const exec = [
-    move(subfield("egressDecision"), labels.egressDecision),
-    move(subfield("ingressDecision"), labels.ingressDecision),
-  ];
-  const commit: Action = { kind: "ct", commit: true, zone: subfield("domain"), exec };
-  return families.map((family) =>
-    plumb({
-      table: "Commit",
-      priority: 100,
-      match: [whereFamily(family)],
-      actions: [commit],
-      next: "Forward",
-    }),
-  );
-}
-
 function renderForward(): Flow[] {
   return families.map((family) =>
     plumb({
@@ -381,9 +271,7 @@ export function renderForwarding(): readonly Flow[] {
     ...families.flatMap(renderDestination),
     ...renderUnroutable(),
     ...renderRoute(),
-    ...renderTransport(),
-    ...renderGates(),
-    ...renderCommit(),
+    ...renderPolicyWay(),
     ...renderForward(),
   ];
 }

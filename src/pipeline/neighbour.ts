@@ -2,17 +2,15 @@
 // their neighbours, and no broadcast leaves its port. ARP: RFC 826; neighbour discovery: RFC 4861 sections 4.3 and 4.4.
 import type { Action, Flow } from "../openflow/flow.ts";
 import { reservedPorts } from "../openflow/port-number.ts";
-import { encodeCookie, refusals } from "./cookie.ts";
 import {
   type KnownMatch,
-  buildFlow,
   move,
   setField,
   subfield,
   whereField,
   wholeField,
 } from "./flow-builder.ts";
-import { tables } from "./tables.ts";
+import { plumb, refuse } from "./plumbing.ts";
 
 /** The one MAC that every endpoint sees behind every address; locally administered. */
 export const routerMac = 0x0a_15_0b_a2_00_01n;
@@ -45,10 +43,9 @@ export function whereDiscovery(type: number): readonly KnownMatch[] {
 }
 
 function answerArp(): Flow {
-  return buildFlow({
+  return plumb({
     table: "Neighbour",
     priority: 200,
-    cookie: encodeCookie({ feature: "plumbing", number: tables.Neighbour.number }),
     match: [whereField("eth_type", arp), whereField("arp_op", 1)],
     actions: [
       setField("arp_op", 2),
@@ -72,10 +69,9 @@ function answerArp(): Flow {
  */
 function answerSolicitation(): Flow[] {
   return [
-    buildFlow({
+    plumb({
       table: "Neighbour",
       priority: 200,
-      cookie: encodeCookie({ feature: "plumbing", number: tables.Neighbour.number }),
       match: [
         ...whereDiscovery(solicitation),
         whereField("icmpv6_code", 0),
@@ -93,40 +89,35 @@ function answerSolicitation(): Flow[] {
       ],
       next: "NeighbourAnswer",
     }),
-    buildFlow({
+    plumb({
       table: "NeighbourAnswer",
       priority: 100,
-      cookie: encodeCookie({ feature: "plumbing", number: tables.NeighbourAnswer.number }),
       match: whereDiscovery(advertisement),
       actions: [setField("nd_tll", routerMac), back],
     }),
   ];
 }
 
+function drop(priority: number, match: readonly KnownMatch[]): Flow {
+  return refuse("neighbourMessage", { table: "Neighbour", priority, match });
+}
+
 /** Answers, then what is addressed to the router; everything else is dropped. */
 export function renderNeighbour(): Flow[] {
-  const refused = encodeCookie({
-    feature: "refusal",
-    verdict: "deny",
-    number: refusals.neighbourMessage,
-  });
-  const refuse = (priority: number, match: readonly KnownMatch[]): Flow =>
-    buildFlow({ table: "Neighbour", priority, cookie: refused, match });
   const routed = [ipv4, ipv6].map((etherType) =>
-    buildFlow({
+    plumb({
       table: "Neighbour",
       priority: 100,
-      cookie: encodeCookie({ feature: "plumbing", number: tables.Neighbour.number }),
       match: [whereField("eth_type", etherType), whereField("eth_dst", routerMac)],
       next: "Conntrack",
     }),
   );
   return [
     answerArp(),
-    refuse(150, [whereField("eth_type", arp)]),
-    refuse(300, [...whereDiscovery(solicitation), whereField("ipv6_src", 0)]),
+    drop(150, [whereField("eth_type", arp)]),
+    drop(300, [...whereDiscovery(solicitation), whereField("ipv6_src", 0)]),
     ...answerSolicitation(),
-    ...discoveryTypes.map((type) => refuse(150, whereDiscovery(type))),
+    ...discoveryTypes.map((type) => drop(150, whereDiscovery(type))),
     ...routed,
   ];
 }
