@@ -52,11 +52,13 @@ export class TestController implements AsyncDisposable {
     }
   }
 
-  /** Settles when an agent has confirmed the newest state. */
+  /** Settles when every agent, at least one, has confirmed the newest state; gives the last one's word. */
   async confirmed(): Promise<Ack> {
     for (;;) {
+      const sessions = [...this.#sessions.values()];
       const ack = this.acks.at(-1);
-      if (ack?.revision === this.#revision) return ack;
+      const all = sessions.every(({ confirmed }) => confirmed === this.#revision);
+      if (ack?.revision === this.#revision && all) return ack;
       await once(this.#events, "ack", { signal: AbortSignal.timeout(waitMs) });
     }
   }

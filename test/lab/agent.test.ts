@@ -392,6 +392,7 @@ test("a connection is cut when no rule admits it any more, and only that one", a
     for (const { child } of clients) child.kill();
     server.kill();
     controller.change([endpointOf(clientB)]);
+    await controller.confirmed();
   }
   assert.equal(await verdict(netnsOf(clientB), "10.9.0.1", 80), "allowed");
 });
