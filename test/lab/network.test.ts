@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { type Socket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cleanup, netnsOf } from "../../src/lab/network/cleanup.ts";
 import { execInNetns } from "../../src/lab/network/exec.ts";
@@ -22,8 +22,16 @@ const root = mkdtempSync(join(tmpdir(), "isobar-lab-"));
 const listeners = new Listeners();
 const prober = new Prober();
 /** Names of two labs of this test run's own. */
-const lab = `t${process.pid}`;
-const otherLab = `u${process.pid}`;
+const lab = `nettest1-${process.pid}`;
+const otherLab = `nettest2-${process.pid}`;
+
+/** What earlier runs left that were killed. */
+before(async () => {
+  for (const name of existsSync("/run/netns") ? readdirSync("/run/netns") : []) {
+    const [, left, pid] = /^isobar-(nettest\d-(\d+))\./.exec(name) ?? [];
+    if (left !== undefined && readProcess(Number(pid)) === undefined) await cleanup(left, root);
+  }
+});
 
 after(async () => {
   listeners.closeAll();
