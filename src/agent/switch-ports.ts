@@ -16,7 +16,7 @@ const firstOfport = 16;
 const lastOfport = 65_000;
 
 /** MAC of the node's end of the gateway port; every node has the same, nothing of it leaves the node. */
-export const gatewayMac = formatMac(0x0a_15_0b_a2_00_02n);
+const gatewayMac = formatMac(0x0a_15_0b_a2_00_02n);
 
 const portPattern = /^iso[0-9a-f]{12}$/;
 
