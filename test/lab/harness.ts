@@ -186,18 +186,54 @@ export class TestLab implements AsyncDisposable {
 
   /** Ends Isobar's processes of these names with SIGKILL, all at once, and waits until they are gone. */
   async kill(...names: readonly string[]): Promise<void> {
-    const pids = await Promise.all(names.map(async (name) => await this.pidOf(name)));
-    await killAll(pids);
+    await killAll(await this.#pidsOf(names));
   }
 
-  /** Runs `work` while nothing that dies is started again. The lab answers no request in the meantime. */
-  async withoutRestarts<T>(work: () => Promise<T>): Promise<T> {
+  /** Kills the processes and waits until others run in their places and all is in force again. */
+  async killAndRecover(...names: readonly string[]): Promise<void> {
+    const killed = await this.#pidsOf(names);
+    await killAll(killed);
+    await until(`another ${names.join(", ")}`, async () => {
+      const { processes } = await this.status();
+      const now = processes.filter(({ name, pid }) => names.includes(name) && pid !== undefined);
+      return now.length === names.length && now.every(({ pid }) => !killed.includes(pid ?? 0));
+    });
+    await this.recovered();
+  }
+
+  /** As `settle`, for a lab whose API server may be on its way up. */
+  async recovered(timeoutMs = 20_000): Promise<void> {
+    await until(
+      "an installation that is whole",
+      async () => {
+        // An API server that is not there yet is an error.
+        return await this.settle(1_000).then(
+          () => true,
+          () => false,
+        );
+      },
+      timeoutMs,
+    );
+  }
+
+  /**
+   * Kills the processes and runs `work` while nothing is started again. The lab answers no request in the meantime; its
+   * listeners in pods do not answer either. Afterwards all is in force again.
+   */
+  async whileDown<T>(names: readonly string[], work: () => Promise<T>): Promise<T> {
+    const pids = await this.#pidsOf(names);
     process.kill(this.#daemonPid, "SIGSTOP");
     try {
+      await killAll(pids);
       return await work();
     } finally {
       process.kill(this.#daemonPid, "SIGCONT");
+      await this.recovered();
     }
+  }
+
+  async #pidsOf(names: readonly string[]): Promise<number[]> {
+    return await Promise.all(names.map(async (name) => await this.pidOf(name)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
