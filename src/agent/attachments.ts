@@ -16,7 +16,8 @@ import {
   gateways,
   listInterfaces,
 } from "./container-interface.ts";
-import { AttachError, CommandError } from "./errors.ts";
+import { CommandError } from "../runtime/errors.ts";
+import { AttachError } from "./errors.ts";
 import type { Readiness } from "./readiness.ts";
 import type { StateFile, StoredAttachment } from "./state-file.ts";
 import type { SwitchDatabase } from "./switch-database.ts";

@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { formatAddress, parseAddress, widthOf } from "../net/address.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
-import { runCommand, runIpBatch } from "./command.ts";
-import { CommandError } from "./errors.ts";
+import { runCommand, runIp } from "../runtime/command.ts";
+import { CommandError } from "../runtime/errors.ts";
 import { attachmentLinkGroup } from "./kernel-guard.ts";
 
 /** The next hop that endpoints and the node see; the switch answers for any address. */
@@ -39,7 +39,7 @@ export async function createInterface(plan: InterfacePlan): Promise<void> {
   const mac = formatMac(parseMac(plan.mac));
   await deleteInterfaces([port]);
   try {
-    await runIpBatch([
+    await runIp([
       `link add name ${port} mtu ${mtu} type veth peer name ${plan.interface} mtu ${mtu} address ${mac} netns ${netns}`,
       // The switch's end is no party of the network: without a link-local address it sends nothing of its own.
       `link set dev ${port} addrgenmode none`,

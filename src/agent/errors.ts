@@ -1,8 +1,3 @@
-/** A program that the agent needs (`ip`, `nft`, `ethtool`) failed; the message holds what it said. */
-export class CommandError extends Error {
-  override readonly name = "CommandError";
-}
-
 /** Why an attachment cannot be made, in the words and codes of the agent's local socket. */
 export class AttachError extends Error {
   override readonly name = "AttachError";

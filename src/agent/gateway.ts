@@ -8,7 +8,7 @@ import {
   parsePrefix,
   prefixContains,
 } from "../net/address.ts";
-import { runCommand, runIpBatch } from "./command.ts";
+import { runCommand, runIp } from "../runtime/command.ts";
 import { gateways } from "./container-interface.ts";
 
 export interface GatewayPlan {
@@ -29,7 +29,7 @@ export async function applyGateway(plan: GatewayPlan): Promise<void> {
   const pools = plan.pools.map(parsePrefix);
   await enableForwarding(plan.port, new Set(pools.map((pool) => pool.family)));
   const stale = await staleRoutes(plan);
-  await runIpBatch([
+  await runIp([
     `link set dev ${plan.port} addrgenmode none`,
     `link set dev ${plan.port} mtu ${plan.mtu} up`,
     ...stale.map((route) => `route delete ${route} dev ${plan.port}`),

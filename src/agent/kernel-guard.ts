@@ -1,7 +1,7 @@
 // A switch in user space gets a copy of every packet; the node's own network stack gets it as well. An endpoint that knows
 // the MAC address of its port's end could send to the node, and through it, past the switch and all policies. So what
 // comes in through an attachment's port is nothing for the stack: the switch has its copy before the rule is asked.
-import { runCommand } from "./command.ts";
+import { runCommand } from "../runtime/command.ts";
 
 /** Link group of the attachments' ports, by which the rule knows them. */
 export const attachmentLinkGroup = 0x150ba2;

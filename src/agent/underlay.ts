@@ -1,6 +1,6 @@
 // What the agent needs to know of the network between the nodes.
 import { tryParseAddress } from "../net/address.ts";
-import { runCommand } from "./command.ts";
+import { runCommand } from "../runtime/command.ts";
 
 /** Bytes that VXLAN puts around a packet: outer IP, UDP, VXLAN and inner Ethernet headers (RFC 7348 section 5). */
 const overhead = { 4: 50, 6: 70 } as const;

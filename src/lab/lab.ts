@@ -198,7 +198,7 @@ export class Lab implements AsyncDisposable {
         const identity = pod.key;
         this.#listeners.open({ netns: this.#netnsOfPod(pod), identity, ports });
       },
-      silence: async (pod) => this.#listeners.close(this.#netnsOfPod(pod)),
+      silence: async (pod) => this.#listeners.close(this.#netnsOfPod(pod), pod.key),
     };
   }
 

@@ -2,3 +2,8 @@
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
+
+/** A program that is needed (`ip`, `nft`, `ethtool`, …) failed; the message holds what it said. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+}

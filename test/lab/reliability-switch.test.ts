@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { podKind } from "../../src/kinds/pod.ts";
 import { formatMac } from "../../src/net/mac.ts";
 import { routerMac as routerMacNumber } from "../../src/pipeline/neighbour.ts";
-import { run, runIp } from "../../src/lab/network/command.ts";
+import { runCommand, runIp } from "../../src/runtime/command.ts";
 import { TestLab, killAll, until } from "./harness.ts";
 import { Burst, EchoServer, Ping, Sink, Conversation } from "./traffic.ts";
 
@@ -80,7 +80,7 @@ async function setNextHop(pod: string, mac: string): Promise<void> {
 
 async function macOf(pod: string): Promise<string> {
   const netns = `--net=${lab.podNetns(`shop/${pod}`)}`;
-  const text = await run(["nsenter", netns, "ip", "link", "show", "eth0"]);
+  const text = await runCommand(["nsenter", netns, "ip", "link", "show", "eth0"]);
   const mac = /link\/ether (\S+)/.exec(text)?.[1];
   assert.ok(mac !== undefined);
   return mac;

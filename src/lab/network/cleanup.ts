@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { LabError } from "../errors.ts";
 import { labPaths } from "../paths.ts";
-import { netnsDirectory, netnsPath, run } from "./command.ts";
+import { runCommand } from "../../runtime/command.ts";
+import { netnsDirectory, netnsPath } from "./command.ts";
 import { netnsPrefix } from "./plan.ts";
 import { endProcesses, processesIn, recordedProcesses } from "./processes.ts";
 
@@ -33,7 +34,7 @@ export async function cleanup(name: string, root?: string): Promise<CleanupRepor
   if (netns.length > 0) {
     // Forced: goes on behind one that cannot be removed.
     const lines = netns.map((one) => `netns delete ${one}\n`).join("");
-    await run(["ip", "-force", "-batch", "-"], lines).catch((cause: unknown) => {
+    await runCommand(["ip", "-force", "-batch", "-"], lines).catch((cause: unknown) => {
       if (netnsOf(name).length > 0) throw new LabError(`cannot remove lab ${name}`, { cause });
     });
   }

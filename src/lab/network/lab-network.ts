@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { LabError } from "../errors.ts";
 import { labPaths } from "../paths.ts";
 import { cleanup, netnsOf } from "./cleanup.ts";
-import { netnsPath, run, runIp, runScript } from "./command.ts";
+import { runCommand, runIp } from "../../runtime/command.ts";
+import { netnsPath, runScript } from "./command.ts";
 import { LabNode, createDatabase } from "./lab-node.ts";
 import { untilReached } from "./reach.ts";
 import {
@@ -178,7 +179,7 @@ export class LabNetwork {
    */
   async createPods(pods: readonly string[]): Promise<readonly string[]> {
     const names = pods.map((pod) => podNetns(this.name, pod));
-    await run(
+    await runCommand(
       ["sh", "-e"],
       names
         .map(
@@ -202,7 +203,7 @@ export class LabNetwork {
 
   /** Removes the pod's namespace and with it what is in it. Sockets in it must be closed first. @throws {LabError} */
   async deletePod(pod: string): Promise<void> {
-    await run(["ip", "netns", "delete", podNetns(this.name, pod)]);
+    await runCommand(["ip", "netns", "delete", podNetns(this.name, pod)]);
   }
 
   /**

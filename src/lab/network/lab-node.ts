@@ -7,7 +7,8 @@ import { mapOf } from "../../ovsdb/value.ts";
 import { OvsdbClient } from "../../switch/ovsdb-client.ts";
 import { LabError } from "../errors.ts";
 import { Supervisor } from "../supervisor.ts";
-import { netnsPath, run, runScript } from "./command.ts";
+import { runCommand } from "../../runtime/command.ts";
+import { netnsPath, runScript } from "./command.ts";
 import { type HostPlan, uplinkName } from "./plan.ts";
 import { untilReached } from "./reach.ts";
 
@@ -23,7 +24,7 @@ export async function createDatabase(path: string): Promise<void> {
       `no Open vSwitch on this machine (no ${schema}): install openvswitch-switch`,
     );
   }
-  await run(["ovsdb-tool", "create", path, schema]);
+  await runCommand(["ovsdb-tool", "create", path, schema]);
 }
 
 function insertPort(name: string, type: string): Operation[] {
