@@ -1,7 +1,7 @@
-import { few, isList, none, unwrapped } from "./compact-set.ts";
+import { fewAtMost, isList, unwrapped } from "./few.ts";
 
 /**
- * How often each key is in use. Stored as CompactSet stores, with a key in the list once for each use. A key that is no
+ * How often each key is in use. Kept as `few.ts` keeps sets, with a key in the list once for each use. A key that is no
  * longer in use leaves nothing behind.
  */
 export class Counter<Key extends string | object> {
@@ -21,7 +21,7 @@ export class Counter<Key extends string | object> {
   /** Some perhaps more than once. They must not come or go meanwhile. */
   keys(): Iterable<Key> {
     const store = this.#store;
-    if (store === undefined) return none;
+    if (store === undefined) return [];
     if (store instanceof Map) return store.keys();
     return isList(store) ? store : [store];
   }
@@ -33,7 +33,7 @@ export class Counter<Key extends string | object> {
     if (store === undefined) this.#store = key;
     else if (store instanceof Map) store.set(key, (store.get(key) ?? 0) + 1);
     else if (!isList(store)) this.#store = [store, key];
-    else if (store.length < few) this.#store = store.concat([key]);
+    else if (store.length < fewAtMost) this.#store = store.concat([key]);
     else this.#store = countUses([...store, key]);
     return first;
   }

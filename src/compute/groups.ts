@@ -7,7 +7,7 @@ import type { IdentityChanges } from "./identities.ts";
 import type { InputEntry } from "./inputs.ts";
 import { Group, type Identity } from "./entities.ts";
 import { Multimap } from "./multimap.ts";
-import type { PolicyChanges } from "./policies.ts";
+import type { PolicyChange } from "./policies.ts";
 import { Scopes, type SelectorGroup, selectsEndpoints } from "./scopes.ts";
 import { anchorsOf, tokensOf } from "./token-index.ts";
 import { word } from "./words.ts";
@@ -20,9 +20,10 @@ export interface MembershipChange {
 }
 
 export interface GroupChanges {
+  /** Without identities that appeared: they were in no group before. */
   readonly joined: readonly MembershipChange[];
   readonly left: readonly MembershipChange[];
-  /** Groups with other members than before. */
+  /** Groups with other members than the nodes know that have them. */
   readonly changed: ReadonlySet<Group>;
   /** Groups with other parts than before. */
   readonly repartitioned: ReadonlySet<Group>;
@@ -64,24 +65,26 @@ export class Groups {
   }
 
   /**
-   * Groups that stay in use keep their members: policies that came are counted before those that went. Who vanished
+   * Groups that stay in use keep their members: policies as they are now are counted before those of before. Who vanished
    * leaves first and who appeared joins last, so each meets only groups and zones as they are now.
    */
   update(
-    { came, went }: PolicyChanges,
+    policies: readonly PolicyChange[],
     zones: readonly InputEntry<Zone>[],
     identities: IdentityChanges,
   ): GroupChanges {
     for (const identity of identities.vanished) this.#forget(identity);
     for (const { id, after } of zones) this.#rescope(id, after?.labels);
-    for (const policy of came) {
-      for (const definition of groupsOf(policy)) this.#use(definition);
-      for (const split of splitsOf(policy)) this.#useSplit(split);
+    for (const { after } of policies) {
+      if (after === undefined) continue;
+      for (const definition of groupsOf(after)) this.#use(definition);
+      for (const split of splitsOf(after)) this.#useSplit(split);
     }
-    for (const policy of went) {
+    for (const { before } of policies) {
+      if (before === undefined) continue;
       // Before the groups, which must still be there.
-      for (const split of splitsOf(policy)) this.#dropSplit(split);
-      for (const definition of groupsOf(policy)) this.#drop(definition);
+      for (const split of splitsOf(before)) this.#dropSplit(split);
+      for (const definition of groupsOf(before)) this.#drop(definition);
     }
     for (const identity of identities.appeared) this.#learn(identity);
     return this.#takeChanges();
@@ -91,7 +94,7 @@ export class Groups {
     const { zone, labels } = identity.definition;
     this.#identitiesByZone.add(zone, identity);
     for (const token of tokensOf(labels)) this.#identitiesByToken.add(token, identity);
-    for (const group of this.#scopes.selecting(identity)) this.#join(group, identity);
+    for (const group of this.#scopes.selecting(identity)) this.#join(group, identity, undefined);
   }
 
   #forget(identity: Identity): void {
@@ -105,7 +108,7 @@ export class Groups {
     for (const { scope, selected } of this.#scopes.setZone(zone, labels)) {
       for (const identity of this.#identitiesByZone.get(zone)) {
         for (const group of this.#scopes.selectingInScope(scope, identity)) {
-          if (selected) this.#join(group, identity);
+          if (selected) this.#join(group, identity, this.#joined);
           else this.#leave(group, identity);
         }
       }
@@ -130,7 +133,9 @@ export class Groups {
     for (const identity of this.#candidates(endpoints, zones)) {
       this.#work.tried++;
       const { zone, labels } = identity.definition;
-      if (zones.has(zone) && matchesSelector(endpoints, labels)) this.#join(group, identity);
+      if (zones.has(zone) && matchesSelector(endpoints, labels)) {
+        this.#join(group, identity, this.#joined);
+      }
     }
   }
 
@@ -174,7 +179,9 @@ export class Groups {
       return;
     }
     group.splits.set(attribute, { users: 1, parts: new Map() });
-    for (const identity of group.identities) this.#joinParts(group, attribute, identity);
+    for (const identity of group.identities) {
+      this.#joinParts({ group, identity }, attribute, this.#joined);
+    }
   }
 
   #dropSplit({ group: { id }, attribute }: SplitDefinition): void {
@@ -189,18 +196,25 @@ export class Groups {
     group?.splits?.delete(attribute);
   }
 
-  #join(group: Group, identity: Identity): void {
+  /** `joined` is where it is written down, if anywhere. */
+  #join(group: Group, identity: Identity, joined: MembershipChange[] | undefined): void {
     group.identities.add(identity);
     group.forgetEncoded();
     identity.groups.add(group);
-    this.#changed.add(group);
-    this.#joined.push({ group, identity });
+    if (group.nodes.size > 0) this.#changed.add(group);
+    joined?.push({ group, identity });
     this.#work.moved++;
     if (group.splits === undefined) return;
-    for (const attribute of group.splits.keys()) this.#joinParts(group, attribute, identity);
+    for (const attribute of group.splits.keys()) {
+      this.#joinParts({ group, identity }, attribute, joined);
+    }
   }
 
-  #joinParts(group: Group, attribute: string, identity: Identity): void {
+  #joinParts(
+    { group, identity }: MembershipChange,
+    attribute: string,
+    joined: MembershipChange[] | undefined,
+  ): void {
     const parts = group.splits?.get(attribute)?.parts;
     if (parts === undefined) return;
     for (const value of valuesOf(identity, attribute)) {
@@ -210,7 +224,7 @@ export class Groups {
         parts.set(value, part);
         this.#repartitioned.add(group);
       }
-      this.#join(part, identity);
+      this.#join(part, identity, joined);
     }
   }
 
@@ -218,7 +232,7 @@ export class Groups {
     group.identities.delete(identity);
     group.forgetEncoded();
     identity.groups.delete(group);
-    this.#changed.add(group);
+    if (group.nodes.size > 0) this.#changed.add(group);
     this.#left.push({ group, identity });
     this.#work.moved++;
     if (group.splits === undefined) return;

@@ -1,9 +1,8 @@
-/**
- * Values by key, each once. A key without values leaves nothing behind, and a key with one value costs no set. Values
- * must not be sets themselves.
- */
-export class Multimap<Key, Value> {
-  readonly #entries = new Map<Key, Value | Set<Value>>();
+import { type Few, added, countOf, includes, valuesOf, without } from "./few.ts";
+
+/** Values by key, each once, kept as `few.ts` says. A key without values leaves nothing behind. */
+export class Multimap<Key, Value extends string | object> {
+  readonly #entries = new Map<Key, Few<Value>>();
 
   /** Number of keys. */
   get size(): number {
@@ -12,20 +11,15 @@ export class Multimap<Key, Value> {
 
   /** The values must not be added or deleted while they are gone through. */
   get(key: Key): Iterable<Value> {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return noValues;
-    return entry instanceof Set ? entry : [entry];
+    return valuesOf(this.#entries.get(key));
   }
 
   count(key: Key): number {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return 0;
-    return entry instanceof Set ? entry.size : 1;
+    return countOf(this.#entries.get(key));
   }
 
   has(key: Key, value: Value): boolean {
-    const entry = this.#entries.get(key);
-    return entry instanceof Set ? entry.has(value) : entry !== undefined && entry === value;
+    return includes(this.#entries.get(key), value);
   }
 
   keys(): Iterable<Key> {
@@ -33,21 +27,15 @@ export class Multimap<Key, Value> {
   }
 
   add(key: Key, value: Value): void {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) this.#entries.set(key, value);
-    else if (entry instanceof Set) entry.add(value);
-    else if (entry !== value) this.#entries.set(key, new Set([entry, value]));
+    const before = this.#entries.get(key);
+    const after = added(before, value);
+    if (after !== before) this.#entries.set(key, after);
   }
 
   delete(key: Key, value: Value): void {
-    const entry = this.#entries.get(key);
-    if (entry instanceof Set) {
-      entry.delete(value);
-      if (entry.size === 0) this.#entries.delete(key);
-    } else if (entry === value) {
-      this.#entries.delete(key);
-    }
+    const before = this.#entries.get(key);
+    const after = without(before, value);
+    if (countOf(after) === 0) this.#entries.delete(key);
+    else if (after !== before) this.#entries.set(key, after);
   }
 }
-
-const noValues: readonly never[] = [];

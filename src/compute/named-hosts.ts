@@ -9,16 +9,11 @@ import {
   tryParseAddress,
   widthOf,
 } from "../net/address.ts";
-import {
-  type CompiledPolicy,
-  type NamedNetworks,
-  domainAttribute,
-  namedNetworksOf,
-} from "./compile.ts";
+import { type NamedNetworks, domainAttribute, namedNetworksOf } from "./compile.ts";
 import { Counter } from "./counter.ts";
 import type { Identities, IdentityChanges, Placement } from "./identities.ts";
 import { Group } from "./entities.ts";
-import type { PolicyChanges } from "./policies.ts";
+import type { PolicyChange } from "./policies.ts";
 import { word } from "./words.ts";
 
 interface Network {
@@ -50,7 +45,7 @@ interface HostEntry {
 }
 
 export interface NamedHostChanges {
-  /** Groups with other hosts than before. */
+  /** Groups with other hosts than the nodes know that have them. */
   readonly changed: ReadonlySet<Group>;
   /** Ids of lists (`hostListId`) with other groups than before. */
   readonly repartitioned: ReadonlySet<string>;
@@ -84,9 +79,13 @@ export class NamedHosts {
     return this.#lists.get(hostListId(list))?.groups.values() ?? [];
   }
 
-  update(policies: PolicyChanges, identities: IdentityChanges): NamedHostChanges {
-    for (const list of listsOf(policies.came)) this.#use(list);
-    for (const list of listsOf(policies.went)) this.#drop(list);
+  update(policies: readonly PolicyChange[], identities: IdentityChanges): NamedHostChanges {
+    for (const { after } of policies) {
+      for (const list of after === undefined ? [] : namedNetworksOf(after)) this.#use(list);
+    }
+    for (const { before } of policies) {
+      for (const list of before === undefined ? [] : namedNetworksOf(before)) this.#drop(list);
+    }
     for (const list of this.#lists.values()) {
       for (const id of identities.unplaced) this.#replace(list, id, undefined);
       for (const placement of identities.placed) this.#replace(list, placement.id, placement);
@@ -171,12 +170,8 @@ export class NamedHosts {
 
   #note({ group }: HostGroup): void {
     group.forgetEncoded();
-    this.#changed.add(group);
+    if (group.nodes.size > 0) this.#changed.add(group);
   }
-}
-
-function* listsOf(policies: readonly CompiledPolicy[]): Generator<NamedNetworks, void, undefined> {
-  for (const policy of policies) yield* namedNetworksOf(policy);
 }
 
 /** Host prefixes of the addresses that lie in one of the networks. */

@@ -4,7 +4,7 @@ import { CompactSet } from "./compact-set.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import type { IdentityChanges } from "./identities.ts";
 import type { Group, Identity } from "./entities.ts";
-import type { PolicyChanges } from "./policies.ts";
+import type { PolicyChange } from "./policies.ts";
 import { byCodeUnits } from "./words.ts";
 import type { Work } from "./work.ts";
 
@@ -18,9 +18,9 @@ export class Postures {
     this.#groups = groups;
   }
 
-  /** Gives the identities whose posture is another than before, also those that appeared; not those that vanished. */
+  /** Gives the identities whose posture is another than before; not those that appeared or vanished. */
   update(
-    policies: PolicyChanges,
+    policies: readonly PolicyChange[],
     identities: IdentityChanges,
     groups: GroupChanges,
   ): ReadonlySet<Identity> {
@@ -41,26 +41,28 @@ export class Postures {
     for (const identity of dirty) {
       const posture = computePosture(identity);
       if (posture.text === identity.posture?.text) continue;
+      if (identity.posture !== undefined) changed.add(identity);
       identity.posture = posture;
-      changed.add(identity);
     }
     return changed;
   }
 
   /** Gives the groups that other policies isolate than before. A group that is gone took its members with it. */
-  #isolate({ came, went }: PolicyChanges): ReadonlySet<Group> {
+  #isolate(policies: readonly PolicyChange[]): ReadonlySet<Group> {
     const changed = new Set<Group>();
-    for (const { policy, subject, isolates } of went) {
-      const group = this.#groups.get(subject.id);
-      if (group?.isolating === undefined || isolates.length === 0) continue;
-      group.isolating.delete(policy);
+    for (const { before } of policies) {
+      if (before === undefined || before.isolates.length === 0) continue;
+      const group = this.#groups.get(before.subject.id);
+      if (group?.isolating === undefined) continue;
+      group.isolating.delete(before.policy);
       changed.add(group);
     }
-    for (const { policy, subject, isolates } of came) {
-      const group = this.#groups.get(subject.id);
-      if (group === undefined || isolates.length === 0) continue;
+    for (const { after } of policies) {
+      if (after === undefined || after.isolates.length === 0) continue;
+      const group = this.#groups.get(after.subject.id);
+      if (group === undefined) continue;
       group.isolating ??= new CompactSet();
-      group.isolating.add(policy);
+      group.isolating.add(after.policy);
       changed.add(group);
     }
     for (const group of changed) {

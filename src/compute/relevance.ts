@@ -2,7 +2,7 @@
 import type { Endpoint } from "../model/endpoint.ts";
 import { type Use, portAttribute, usesOf } from "./compile.ts";
 import { Counter } from "./counter.ts";
-import type { PolicyChanges } from "./policies.ts";
+import type { PolicyChange } from "./policies.ts";
 
 /**
  * Label keys that are always relevant: the usual ones of low cardinality. Because of them a new policy with usual
@@ -47,7 +47,7 @@ export class Relevance implements Relevant {
   }
 
   /** Additions are counted first, so that what is given back and taken again is no change. */
-  update({ came, went }: PolicyChanges): RelevanceChanges {
+  update(policies: readonly PolicyChange[]): RelevanceChanges {
     const changes = new Map<string | undefined, RelevanceChange>();
     const note = ({ kind, name, zone }: Use) => {
       if (kind === "label" && alwaysRelevantKeys.has(name)) return;
@@ -55,11 +55,12 @@ export class Relevance implements Relevant {
       changes.set(zone, change);
       (kind === "label" ? change.labels : change.ports).add(name);
     };
-    for (const policy of came) {
-      for (const use of usesOf(policy)) if (this.#add(use)) note(use);
+    for (const { after } of policies) {
+      for (const use of after === undefined ? [] : usesOf(after)) if (this.#add(use)) note(use);
     }
-    for (const policy of went) {
-      for (const use of usesOf(policy)) if (this.#remove(use)) note(use);
+    for (const { before } of policies) {
+      for (const use of before === undefined ? [] : usesOf(before))
+        if (this.#remove(use)) note(use);
     }
     return changes;
   }

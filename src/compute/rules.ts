@@ -14,7 +14,7 @@ import type { GraphRule, Group } from "./entities.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import { Multimap } from "./multimap.ts";
 import { type NamedHostChanges, type NamedHosts, hostListId } from "./named-hosts.ts";
-import type { PolicyChanges } from "./policies.ts";
+import type { PolicyChange } from "./policies.ts";
 import { word } from "./words.ts";
 import type { Work } from "./work.ts";
 
@@ -58,34 +58,41 @@ export class Rules {
 
   /** The resources of a policy at the moment. */
   of(policy: string): readonly GraphRule[] {
-    return this.#rules.get(policy) ?? [];
+    return this.#rules.get(policy) ?? noRules;
   }
 
   update(
-    { ids, came, went }: PolicyChanges,
+    policies: readonly PolicyChange[],
     groups: GroupChanges,
     hosts: NamedHostChanges,
   ): RuleChanges {
-    for (const policy of went) this.#unfile(policy);
-    for (const policy of came) this.#file(policy);
-    const dirty = new Map<string, CompiledPolicy | undefined>(ids.map((id) => [id, undefined]));
-    for (const policy of came) dirty.set(policy.policy.id, policy);
+    const changes = { added: [] as GraphRule[], removed: [] as GraphRule[] };
+    for (const { before } of policies) if (before !== undefined) this.#unfile(before);
+    for (const { id, before, after } of policies) {
+      if (after !== undefined) this.#file(after);
+      this.#replace(id, before === undefined ? noRules : this.of(id), after, changes);
+    }
     const repartitioned = Array.from(groups.repartitioned, ({ id }) => id);
     for (const id of [...repartitioned, ...hosts.repartitioned]) {
-      for (const policy of this.#splitting.get(id)) dirty.set(policy, this.#named.get(policy));
+      for (const policy of this.#splitting.get(id)) {
+        this.#replace(policy, this.of(policy), this.#named.get(policy), changes);
+      }
     }
-    const added: GraphRule[] = [];
-    const removed: GraphRule[] = [];
-    this.#work.expanded += dirty.size;
-    for (const [id, compiled] of dirty) {
-      const before = this.of(id);
-      const after = this.#expand(compiled, before);
-      if (after.length === 0) this.#rules.delete(id);
-      else this.#rules.set(id, after);
-      for (const rule of before) if (!after.includes(rule)) removed.push(rule);
-      for (const rule of after) if (!before.includes(rule)) added.push(rule);
-    }
-    return { added, removed };
+    return changes;
+  }
+
+  #replace(
+    id: string,
+    before: readonly GraphRule[],
+    compiled: CompiledPolicy | undefined,
+    { added, removed }: { readonly added: GraphRule[]; readonly removed: GraphRule[] },
+  ): void {
+    this.#work.expanded++;
+    const after = this.#expand(compiled, before);
+    if (after.length > 0) this.#rules.set(id, after);
+    else if (before.length > 0) this.#rules.delete(id);
+    for (const rule of before) if (!after.includes(rule)) removed.push(rule);
+    for (const rule of after) if (!before.includes(rule)) added.push(rule);
   }
 
   #file(compiled: CompiledPolicy): void {
@@ -107,8 +114,8 @@ export class Rules {
     compiled: CompiledPolicy | undefined,
     before: readonly GraphRule[],
   ): readonly GraphRule[] {
+    if (compiled === undefined || compiled.rules.length === 0) return noRules;
     const rules: GraphRule[] = [];
-    if (compiled === undefined) return rules;
     const subject = this.#group(compiled.subject.id);
     const known = new Map(before.map((rule) => [rule.encoded.text, rule]));
     for (const rule of compiled.rules) {
@@ -172,6 +179,8 @@ export class Rules {
     return group;
   }
 }
+
+const noRules: readonly GraphRule[] = [];
 
 /** Ids of the groups and host lists whose parts decide which resources the policy becomes. */
 function* partitionsOf(compiled: CompiledPolicy): Generator<string, void, undefined> {

@@ -3,7 +3,6 @@
 // whoever asks must still try the selector.
 import type { Labels } from "../model/endpoint.ts";
 import type { LabelSelector } from "../model/policy.ts";
-import { requirementsOf } from "../model/selector.ts";
 
 /** Every label set has it. */
 const anyToken = "";
@@ -16,14 +15,11 @@ export function tokensOf(labels: Labels): readonly string[] {
 }
 
 /** The tokens of one requirement of the selector, the narrowest: what it matches has at least one of them. */
-export function anchorsOf(selector: LabelSelector): readonly string[] {
-  const requirements = requirementsOf(selector);
-  const [narrowest] = requirements
-    .filter(({ operator }) => operator === "In")
-    .toSorted((a, b) => a.values.length - b.values.length);
-  if (narrowest !== undefined) {
-    return [...new Set(narrowest.values)].map((value) => `${narrowest.key}=${value}`);
+export function anchorsOf({ matchLabels, matchExpressions }: LabelSelector): readonly string[] {
+  for (const [key, value] of Object.entries(matchLabels)) return [`${key}=${value}`];
+  const values = matchExpressions.find(({ operator }) => operator === "In");
+  if (values !== undefined) {
+    return [...new Set(values.values)].map((value) => `${values.key}=${value}`);
   }
-  const present = requirements.find(({ operator }) => operator === "Exists");
-  return [present?.key ?? anyToken];
+  return [matchExpressions.find(({ operator }) => operator === "Exists")?.key ?? anyToken];
 }
