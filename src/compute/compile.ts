@@ -98,12 +98,13 @@ function compileServices(services: Rule["services"]): Pick<CompiledRule, "ports"
   return { ports: [...ports.values()], named: [...named.values()] };
 }
 
-function compilePeers(peers: Rule["peers"]): CompiledPeers | "any" {
+function compilePeers(peers: Rule["peers"], subject: EndpointsDefinition): CompiledPeers | "any" {
   if (peers === "any") return "any";
   const endpoints = new Map<string, EndpointsDefinition>();
   for (const peer of peers) {
     if (peer.kind !== "endpoints") continue;
-    const definition = defineEndpoints(peer);
+    const defined = defineEndpoints(peer);
+    const definition = defined.id === subject.id ? subject : defined;
     endpoints.set(definition.id, definition);
   }
   return {
@@ -112,23 +113,31 @@ function compilePeers(peers: Rule["peers"]): CompiledPeers | "any" {
   };
 }
 
-function compileRules(policy: Policy, direction: Direction): readonly CompiledRule[] {
+function compileRules(
+  policy: Policy,
+  direction: Direction,
+  subject: EndpointsDefinition,
+): readonly CompiledRule[] {
   return policy[direction]
     .filter(({ action }) => policy.tier !== "networkpolicy" || action === "allow")
     .map((rule) => ({
       direction,
       rule,
-      peers: compilePeers(rule.peers),
+      peers: compilePeers(rule.peers, subject),
       ...compileServices(rule.services),
     }));
 }
 
 export function compilePolicy(policy: Policy): CompiledPolicy {
+  const subject = defineEndpoints(policy.subject);
   return {
     policy,
-    subject: defineEndpoints(policy.subject),
+    subject,
     isolates: policy.tier === "networkpolicy" ? policy.isolates : noDirections,
-    rules: [...compileRules(policy, "ingress"), ...compileRules(policy, "egress")],
+    rules: [
+      ...compileRules(policy, "ingress", subject),
+      ...compileRules(policy, "egress", subject),
+    ],
   };
 }
 

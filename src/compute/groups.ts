@@ -9,7 +9,7 @@ import { Group, type Identity } from "./entities.ts";
 import { Multimap } from "./multimap.ts";
 import type { PolicyChange } from "./policies.ts";
 import { Scopes, type SelectorGroup, selectsEndpoints } from "./scopes.ts";
-import { anchorsOf, tokensOf } from "./token-index.ts";
+import { pairAnchorsOf, pairsOf } from "./token-index.ts";
 import { word } from "./words.ts";
 import type { Work } from "./work.ts";
 
@@ -39,7 +39,7 @@ export class Groups {
   readonly #work: Work;
   readonly #scopes: Scopes;
   readonly #identitiesByZone = new Multimap<string, Identity>();
-  readonly #identitiesByToken = new Multimap<string, Identity>();
+  readonly #identitiesByPair = new Multimap<string, Identity>();
   #joined: MembershipChange[] = [];
   #left: MembershipChange[] = [];
   #changed = new Set<Group>();
@@ -55,7 +55,7 @@ export class Groups {
       this.#groups.size +
       this.#scopes.size +
       this.#identitiesByZone.size +
-      this.#identitiesByToken.size
+      this.#identitiesByPair.size
     );
   }
 
@@ -93,7 +93,7 @@ export class Groups {
   #learn(identity: Identity): void {
     const { zone, labels } = identity.definition;
     this.#identitiesByZone.add(zone, identity);
-    for (const token of tokensOf(labels)) this.#identitiesByToken.add(token, identity);
+    for (const pair of pairsOf(labels)) this.#identitiesByPair.add(pair, identity);
     for (const group of this.#scopes.selecting(identity)) this.#join(group, identity, undefined);
   }
 
@@ -101,7 +101,7 @@ export class Groups {
     const { zone, labels } = identity.definition;
     for (const group of Array.from(identity.groups)) this.#leave(group, identity);
     this.#identitiesByZone.delete(zone, identity);
-    for (const token of tokensOf(labels)) this.#identitiesByToken.delete(token, identity);
+    for (const pair of pairsOf(labels)) this.#identitiesByPair.delete(pair, identity);
   }
 
   #rescope(zone: string, labels: Labels | undefined): void {
@@ -144,19 +144,21 @@ export class Groups {
     selector: LabelSelector,
     zones: ReadonlySet<string>,
   ): Generator<Identity, void, undefined> {
-    const tokens = anchorsOf(selector);
-    const length = tokens.reduce((sum, token) => sum + this.#identitiesByToken.count(token), 0);
-    let lengthInZones = zones.size;
-    for (const zone of zones) {
-      // Counting must itself stay cheaper than the other list.
-      if (lengthInZones > length) break;
-      lengthInZones += this.#identitiesByZone.count(zone);
+    const pairs = pairAnchorsOf(selector);
+    if (pairs !== undefined) {
+      const length = pairs.reduce((sum, pair) => sum + this.#identitiesByPair.count(pair), 0);
+      let lengthInZones = zones.size;
+      for (const zone of zones) {
+        // Counting must itself stay cheaper than the other list.
+        if (lengthInZones > length) break;
+        lengthInZones += this.#identitiesByZone.count(zone);
+      }
+      if (lengthInZones > length) {
+        for (const pair of pairs) yield* this.#identitiesByPair.get(pair);
+        return;
+      }
     }
-    if (lengthInZones > length) {
-      for (const token of tokens) yield* this.#identitiesByToken.get(token);
-    } else {
-      for (const zone of zones) yield* this.#identitiesByZone.get(zone);
-    }
+    for (const zone of zones) yield* this.#identitiesByZone.get(zone);
   }
 
   #drop(definition: GroupDefinition): void {
