@@ -48,10 +48,20 @@ export class Readiness {
     }
   }
 
-  /** Settles when the switch has confirmed all that is known now, the endpoint's policies among it. @throws {AttachError} */
-  async enforced({ id, identity }: EndpointResource, signal: AbortSignal): Promise<void> {
+  /**
+   * Settles when the switch has confirmed all that is known now, the endpoint's policies among it.
+   * @throws {AttachError} when that takes too long, or the endpoint has become another than it was given
+   */
+  async enforced(given: EndpointResource, signal: AbortSignal): Promise<void> {
     const { state, flows } = this.#options;
-    while (state.get("posture", identity) === undefined) {
+    const { id } = given;
+    for (;;) {
+      const endpoint = await this.endpoint(id, signal);
+      if (!isReachedAlike(endpoint, given)) {
+        throw new AttachError("no-address", `endpoint ${id} got other addresses meanwhile`);
+      }
+      // Its identity may change while it waits, with its labels or with what policies ask about them.
+      if (state.get("posture", endpoint.identity) !== undefined) break;
       if (await this.#next(signal)) continue;
       throw new AttachError("timeout", `the policies of ${id} are not known${this.#headless()}`);
     }
@@ -76,4 +86,9 @@ export class Readiness {
   #headless(): string {
     return this.#options.controller() === undefined ? " and no controller is connected" : "";
   }
+}
+
+/** Whether an interface made for the one endpoint serves the other. */
+function isReachedAlike(one: EndpointResource, other: EndpointResource): boolean {
+  return one.mac === other.mac && one.addresses.join() === other.addresses.join();
 }

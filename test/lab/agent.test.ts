@@ -317,6 +317,22 @@ test("a pod without known policies is not let in", async () => {
   assert.deepEqual(await agents[0]!.request(detach), { type: "detached" });
 });
 
+test("a pod whose identity changes while it is attached is let in under the new one", async () => {
+  const changing = { name: "shop/changing", node: 0, number: 10, identity: "before" };
+  await network.createPod(changing.name);
+  controller.change([endpointOf(changing)]);
+  const pending = attach(changing);
+  await sleep(300);
+  controller.change([
+    endpointOf({ ...changing, identity: "after" }),
+    { kind: "posture", id: "after", ingress: [], egress: [] },
+  ]);
+  const reply = await pending;
+  const detach = { type: "detach", container: changing.name, interface: "eth0" } as const;
+  assert.deepEqual(await agents[0]!.request(detach), { type: "detached" });
+  assert.equal(reply.type, "attached", JSON.stringify(reply));
+});
+
 test("a connection outlives kill -9 of its agents, and a repeated attach is answered as the first", async () => {
   const [web, clientA] = pods;
   assert.ok(web && clientA);
