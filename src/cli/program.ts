@@ -23,9 +23,8 @@ function labOption(): Option {
 }
 
 function filesOption(): Option {
-  return new Option("-f, --filename <path>", "manifest or folder of manifests to apply; repeatable")
-    .argParser(collect)
-    .default([], "none");
+  const description = "manifests, or folders of manifests, to apply; repeatable";
+  return new Option("-f, --filename <path...>", description).default([], "none");
 }
 
 function addLabUpAndDown(lab: Command): void {
