@@ -1,0 +1,88 @@
+// An Open vSwitch for realisation.bench.ts, with the ports of all endpoints, and processes beside it.
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { OvsBridge } from "../src/switch/ovs-bridge.ts";
+import { OvsdbClient } from "../src/switch/ovsdb-client.ts";
+import type { OpenVswitch } from "../test/ovs/open-vswitch.ts";
+
+export interface DaemonOptions {
+  /** For the log, `<name>.log`. */
+  readonly folder: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** A process that dies with this one, whatever this one dies of. */
+export class Daemon implements AsyncDisposable {
+  readonly #name: string;
+  readonly #log: string;
+  readonly #child: ChildProcess;
+
+  constructor(name: string, command: readonly string[], { folder, env = {} }: DaemonOptions) {
+    this.#name = name;
+    this.#log = join(folder, `${name}.log`);
+    const output = openSync(this.#log, "a");
+    this.#child = spawn("setpriv", ["--pdeathsig", "KILL", ...command], {
+      stdio: ["ignore", output, output],
+      env: { ...process.env, ...env },
+    });
+    closeSync(output);
+  }
+
+  /** True. @throws {Error} with the end of its log when the process has ended. */
+  get running(): true {
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode === null && signalCode === null) return true;
+    const log = readFileSync(this.#log, "utf8").slice(-1000);
+    throw new Error(`${this.#name} has ended (${exitCode ?? signalCode}): ${log}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#child.kill("SIGKILL");
+    await once(this.#child, "exit");
+  }
+}
+
+/** Settles when `reached` gives something. @throws {Error} after a minute. */
+export async function until<Result>(
+  what: string,
+  reached: () => Result | undefined | Promise<Result | undefined>,
+): Promise<Result> {
+  const deadline = performance.now() + 60_000;
+  for (;;) {
+    const result = await reached();
+    if (result !== undefined) return result;
+    if (performance.now() > deadline) throw new Error(`${what}: not within a minute`);
+    await sleep(20);
+  }
+}
+
+/** Makes the bridge with one port for each set of labels. */
+export async function addPorts(
+  ovs: OpenVswitch,
+  labels: readonly Readonly<Record<string, string>>[],
+): Promise<void> {
+  const client = new OvsdbClient({ address: { path: ovs.databaseSocket } });
+  try {
+    await client.connected(10_000);
+    const bridge = await OvsBridge.open(client, { name: "br-int", datapathType: "dummy" });
+    await bridge.ensure();
+    const ports = labels.map((externalIds, n) => ({ name: `port${n}`, externalIds }));
+    await bridge.addPorts(ports, 120_000);
+  } finally {
+    await client.close();
+  }
+}
+
+export function countFlows(ovs: OpenVswitch): number {
+  const bridge = `unix:${ovs.rundir}/br-int.mgmt`;
+  const text = execFileSync("ovs-ofctl", ["-O", "OpenFlow15", "dump-aggregate", bridge], {
+    encoding: "utf8",
+  });
+  const count = /flow_count=(\d+)/.exec(text)?.[1];
+  if (count === undefined) throw new Error(`expected a count of flows, got ${text}`);
+  return Number(count);
+}

@@ -1,0 +1,179 @@
+// B3, realisation: how long from the API call to the switch's confirmation, beside OVN on the same Open vSwitch.
+//
+//   node bench/realisation.bench.ts [--quick] [CASE ...]
+//
+// Isobar: from the HTTP request that creates NetworkPolicies to the controller's receipt of the agent's confirmation.
+// OVN: from the transaction in the northbound database to `hv_cfg`. Both have a dummy datapath with a port for every
+// endpoint, the same groups, and are otherwise idle while the other is measured. Isobar isolates by the policies themselves;
+// OVN's rule that drops by default is in force beforehand.
+import { execFileSync } from "node:child_process";
+import { parseArgs } from "node:util";
+import { Isobar, type IsobarOptions } from "./realisation-isobar.ts";
+import { Ovn, installOvn } from "./realisation-ovn.ts";
+import { type Contender, type Shape, extraRule, shapesOf } from "./realisation-workload.ts";
+
+const steps = [
+  "realise",
+  "+1 rule",
+  "-1 rule",
+  "+1 endpoint",
+  "-1 endpoint",
+  "remove all",
+] as const;
+type Step = (typeof steps)[number];
+
+/** In ms. */
+const targets: Partial<Record<Step, number>> = {
+  realise: 120,
+  "+1 rule": 5,
+  "+1 endpoint": 8,
+  "remove all": 200,
+};
+
+interface Case {
+  readonly shape: Shape;
+  readonly isobar?: Pick<IsobarOptions, "identityPerEndpoint" | "policyPerRule">;
+  /** Rounds of OVN; without it those of the same shape before are shown again. */
+  readonly ovnRounds?: number;
+}
+
+interface Measured {
+  readonly times: Record<Step, number[]>;
+  readonly flows: number[];
+}
+
+const { values, positionals } = parseArgs({
+  options: { quick: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+const [perSide, ruleCount, rounds] = values.quick ? [50, 20, 5] : [500, 100, 5];
+/** Single changes in each round. */
+const singles = 3;
+
+const shapes = shapesOf(ruleCount);
+const cases: Readonly<Record<string, Case>> = {
+  // A round of this shape takes OVN half a minute.
+  separate: { shape: shapes.separate, ovnRounds: values.quick ? 5 : 3 },
+  merged: { shape: shapes.merged, ovnRounds: 5 },
+  pairs: { shape: shapes.pairs, ovnRounds: 5 },
+  "policy-per-rule": { shape: shapes.separate, isobar: { policyPerRule: true } },
+  "identity-per-endpoint": { shape: shapes.separate, isobar: { identityPerEndpoint: true } },
+};
+
+async function time(measured: Measured, step: Step, run: () => Promise<void>): Promise<void> {
+  const begun = performance.now();
+  await run();
+  measured.times[step].push(performance.now() - begun);
+}
+
+async function runRound(contender: Contender, shape: Shape, measured: Measured): Promise<void> {
+  const before = contender.flowCount();
+  await time(measured, "realise", () => contender.applyRules(shape.rules));
+  measured.flows.push(contender.flowCount() - before);
+  for (let n = 0; n < singles; n++) {
+    await time(measured, "+1 rule", () => contender.addRule(extraRule));
+    await time(measured, "-1 rule", () => contender.removeRule());
+    await time(measured, "+1 endpoint", () => contender.addEndpoint());
+    await time(measured, "-1 endpoint", () => contender.removeEndpoint());
+  }
+  await time(measured, "remove all", () => contender.removeRules());
+  const after = contender.flowCount();
+  if (after !== before) {
+    throw new Error(`${contender.name}: expected ${before} flows without rules, got ${after}`);
+  }
+}
+
+function nothing(): Measured {
+  return {
+    times: {
+      realise: [],
+      "+1 rule": [],
+      "-1 rule": [],
+      "+1 endpoint": [],
+      "-1 endpoint": [],
+      "remove all": [],
+    },
+    flows: [],
+  };
+}
+
+/** The contenders take turns; the first round of each warms up. */
+async function measure({ shape, isobar = {}, ovnRounds = 0 }: Case): Promise<Measured[]> {
+  const options = { perSide, pairs: shape.pairs };
+  await using stack = new AsyncDisposableStack();
+  const contenders: { contender: Contender; rounds: number; measured: Measured }[] = [
+    {
+      contender: stack.use(await Isobar.start({ ...options, ...isobar })),
+      rounds,
+      measured: nothing(),
+    },
+  ];
+  if (ovnRounds > 0) {
+    const ovn = stack.use(await Ovn.start(options));
+    contenders.push({ contender: ovn, rounds: ovnRounds, measured: nothing() });
+  }
+  for (let round = 0; round <= rounds; round++) {
+    for (const one of round % 2 === 0 ? contenders : contenders.toReversed()) {
+      if (round > one.rounds) continue;
+      await runRound(one.contender, shape, round === 0 ? nothing() : one.measured);
+    }
+  }
+  return contenders.map(({ measured }) => measured);
+}
+
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
+}
+
+function spread(numbers: readonly number[]): string {
+  const show = (ms: number): string => ms.toFixed(ms < 99.95 ? 1 : 0);
+  const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  return `${show(median(numbers))} (${show(low)}–${show(high)})`;
+}
+
+function row(...cells: readonly string[]): string {
+  const [first = "", ...rest] = cells;
+  return `  ${first.padEnd(14)}${rest.map((cell) => cell.padEnd(24)).join("")}`.trimEnd();
+}
+
+/** The most flows that the rules may add: endpoints of both groups, pairs of groups, port entries, and a constant. */
+function flowTarget({ pairs, rules }: Shape): number {
+  const ports = rules.reduce((sum, rule) => sum + rule.ports.length, 0);
+  return perSide * 2 + pairs + ports + 64;
+}
+
+function report(name: string, { shape }: Case, [ours, theirs]: readonly Measured[]): void {
+  const roundCounts = `rounds: ${ours?.flows.length} and ${theirs?.flows.length}`;
+  console.log(`\n${name}: ${shape.name}, ${perSide} × ${perSide} endpoints; ${roundCounts}`);
+  console.log(row("ms", "Isobar", "OVN", "ratio", "target"));
+  for (const step of steps) {
+    const [a = [], b = []] = [ours?.times[step], theirs?.times[step]];
+    const ratio = `${(median(b) / median(a)).toFixed(1)} x faster`;
+    const target = targets[step];
+    const met = target === undefined ? "" : `${target} ${median(a) <= target ? "met" : "MISSED"}`;
+    console.log(row(step, spread(a), spread(b), ratio, met));
+  }
+  const [a, b] = [median(ours?.flows ?? []), median(theirs?.flows ?? [])];
+  const most = flowTarget(shape);
+  const met = `${most} ${a <= most ? "met" : "MISSED"}`;
+  console.log(row("flows added", String(a), String(b), `${(b / a).toFixed(1)} x fewer`, met));
+}
+
+const unknown = positionals.filter((name) => !Object.hasOwn(cases, name));
+if (unknown.length > 0) {
+  console.error(
+    `expected cases out of ${Object.keys(cases).join(", ")}, got ${unknown.join(", ")}`,
+  );
+  process.exit(2);
+}
+installOvn();
+for (const program of ["ovs-vswitchd", "ovn-controller"]) {
+  console.log(execFileSync(program, ["--version"], { encoding: "utf8" }).split("\n")[0]);
+}
+const ofOvn = new Map<Shape, Measured>();
+for (const [name, one] of Object.entries(cases)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  const [isobar = nothing(), ovn = ofOvn.get(one.shape) ?? nothing()] = await measure(one);
+  ofOvn.set(one.shape, ovn);
+  report(name, one, [isobar, ovn]);
+}
