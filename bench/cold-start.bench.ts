@@ -15,6 +15,8 @@ type Contender = keyof typeof contenders;
 interface Round {
   readonly coldMs: number;
   readonly warmMs: number;
+  /** Processor time of the cold run, all threads: what is left of it on a busy machine. */
+  readonly coldCpuMs: number;
   /** Before the run, with the inputs in memory. */
   readonly inputsMegabytes: number;
   readonly afterMegabytes: number;
@@ -37,14 +39,17 @@ function runRound(contender: Contender, kind: WorkloadKind, scale: number): Roun
   globalThis.gc?.();
   const inputsMegabytes = megabytes(process.memoryUsage.rss());
   const run = contenders[contender];
+  const cpu = process.cpuUsage();
   const start = performance.now();
   const { characters, messages } = run(workload);
   const coldMs = performance.now() - start;
+  const { user, system } = process.cpuUsage(cpu);
   const afterMegabytes = megabytes(process.memoryUsage.rss());
   const again = performance.now();
   run(workload);
   const warmMs = performance.now() - again;
-  return { coldMs, warmMs, inputsMegabytes, afterMegabytes, characters, messages };
+  const coldCpuMs = (user + system) / 1000;
+  return { coldMs, warmMs, coldCpuMs, inputsMegabytes, afterMegabytes, characters, messages };
 }
 
 function spawnRound(contender: Contender, workload: string, scale: number): Round {
@@ -78,6 +83,7 @@ function report(
     console.log(
       [
         `  ${contender.padEnd(7)} cold ${spread(of.map((round) => round.coldMs))}`,
+        `CPU ${spread(of.map((round) => round.coldCpuMs))}`,
         `warm ${spread(of.map((round) => round.warmMs))}`,
         `RSS ${median(of.map((round) => round.afterMegabytes))} MB (inputs ${first?.inputsMegabytes})`,
         `${first?.messages} messages, ${megabytes(first?.characters ?? 0)} MB`,
@@ -87,7 +93,7 @@ function report(
   const ratio = (pick: (round: Round) => number) =>
     (median(rounds.isobar.map(pick)) / median(rounds.probe.map(pick))).toFixed(2);
   console.log(
-    `  isobar / probe: cold ${ratio((round) => round.coldMs)}, warm ${ratio((round) => round.warmMs)}`,
+    `  isobar / probe: cold ${ratio((round) => round.coldMs)}, CPU ${ratio((round) => round.coldCpuMs)}, warm ${ratio((round) => round.warmMs)}`,
   );
   if (kind.antrea !== undefined) {
     const { seconds, megabytes: heap } = kind.antrea;

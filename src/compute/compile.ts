@@ -34,7 +34,7 @@ export interface NamedService {
   readonly attribute: string;
 }
 
-export interface CompiledPeers {
+interface CompiledPeers {
   readonly endpoints: readonly EndpointsDefinition[];
   readonly networks: NetworksDefinition | undefined;
 }

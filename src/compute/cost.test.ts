@@ -168,6 +168,32 @@ describe("cost of a change", () => {
     assert.deepEqual(rules("node-5"), ["rule/named ingress 0 front app=web :TCP/http=8081"]);
   });
 
+  test("a policy's cost is counted in identities, and its span has reasons", () => {
+    const compute = build(0);
+    const policy = allow("counted", select("back", "api"), select("front", "web"), [
+      { kind: "ports", protocol: "TCP", from: 80, to: 80 },
+      { kind: "protocol", protocol: "UDP" },
+    ]);
+    compute.setPolicy(policy.id, policy);
+    compute.flush();
+    assert.deepEqual(compute.costOf("counted"), [
+      {
+        id: "counted ingress 0 back app=api",
+        direction: "ingress",
+        ruleIndex: 0,
+        subjects: 1,
+        peers: 1,
+        ports: 2,
+        nodes: ["node-0", "node-1", "node-2"],
+      },
+    ]);
+    assert.deepEqual(compute.explainSpan("counted", "node-2"), [
+      { rule: "counted ingress 0 back app=api", identities: ["default back app=api"] },
+    ]);
+    assert.deepEqual(compute.explainSpan("counted", "node-3"), []);
+    assert.deepEqual(compute.costOf("absent"), []);
+  });
+
   test("what is set to an equal value is told to nobody", () => {
     const compute = build(10);
     const web = endpoint("front", 3, "web", "node-3");

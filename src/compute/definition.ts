@@ -74,7 +74,7 @@ function canonicalCidr(cidr: string): string | undefined {
 }
 
 /** A network that cannot be read, in whole or in part, matches nothing: `undefined`. */
-export function canonicalNetwork({ cidr, except }: NetworkBlock): NetworkBlock | undefined {
+function canonicalNetwork({ cidr, except }: NetworkBlock): NetworkBlock | undefined {
   const block = canonicalCidr(cidr);
   const holes = except.map(canonicalCidr).filter((hole) => hole !== undefined);
   if (block === undefined || holes.length < except.length) return undefined;

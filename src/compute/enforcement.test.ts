@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { scenarioArbitrary } from "../../test/arbitrary/cluster.ts";
 import {
   clusterArbitrary as modelArbitrary,
   nodeNames,
   portNumbers,
 } from "../../test/compute/arbitrary.ts";
-import { scenarioArbitrary } from "../../test/arbitrary/cluster.ts";
 import { Enforcement, type WirePacket } from "../../test/compute/enforcement.ts";
 import { World, applyTo, stateFrom } from "../../test/compute/world.ts";
 import { translateCluster } from "../kubernetes/cluster.ts";

@@ -19,6 +19,7 @@ import { Identities } from "./identities.ts";
 import { Inputs } from "./inputs.ts";
 import { NamedHosts } from "./named-hosts.ts";
 import { compileChanges } from "./policies.ts";
+import { type RuleCost, type SpanReason, costOf, explainSpan } from "./policy-cost.ts";
 import { Postures } from "./postures.ts";
 import { Relevance } from "./relevance.ts";
 import { Rules } from "./rules.ts";
@@ -114,6 +115,20 @@ export class Compute {
       this.#spans.stateOf(node),
       this.#identities.all,
     ]);
+  }
+
+  /** What each of the policy's rules costs, as of the last flush; empty for a policy that enforces nothing. */
+  costOf(policy: string): readonly RuleCost[] {
+    return this.#rules
+      .of(policy)
+      .map(costOf)
+      .filter((cost) => cost !== undefined);
+  }
+
+  /** Why the node has rules of the policy, as of the last flush; empty where it has none. */
+  explainSpan(policy: string, node: string): readonly SpanReason[] {
+    const reasons = this.#rules.of(policy).map((rule) => explainSpan(rule, node));
+    return reasons.filter(({ identities }) => identities.length > 0);
   }
 
   /** Entries in every index of the graph; 0 once every input is removed. */

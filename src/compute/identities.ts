@@ -1,8 +1,8 @@
 import type { Endpoint, Zone } from "../model/endpoint.ts";
 import { type EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
+import { Identity } from "./entities.ts";
 import { defineIdentity, identityIdOf } from "./identity.ts";
 import { type InputEntry, type Inputs, isChanged } from "./inputs.ts";
-import { Identity } from "./entities.ts";
 import { Multimap } from "./multimap.ts";
 import { type Relevance, type RelevanceChanges, isTouched } from "./relevance.ts";
 import { SharedResources } from "./shared-resources.ts";
@@ -24,7 +24,7 @@ export class Placement extends EncodedResource {
 }
 
 /** A node that hosts an identity and did not, or the other way round. */
-export interface HostingChange {
+interface HostingChange {
   readonly identity: Identity;
   readonly node: string;
   readonly hosted: boolean;

@@ -5,7 +5,7 @@ import type { Relevant } from "./relevance.ts";
 import { byCodeUnits, word } from "./words.ts";
 
 /** A policy-relevant named port. */
-export interface IdentityPort {
+interface IdentityPort {
   /** Protocol and name, e.g. `TCP/http`. */
   readonly attribute: string;
   readonly port: number;

@@ -30,7 +30,7 @@ export function isChanged<Value>(entry: InputEntry<Value>): boolean {
 }
 
 /** One kind of input, with what was set since its changes were last settled. */
-export class InputTable<Value> {
+class InputTable<Value> {
   readonly #entries = new Map<string, Entry<Value>>();
   #wasSet: Entry<Value>[] = [];
 

@@ -11,8 +11,8 @@ import {
 } from "../net/address.ts";
 import { type NamedNetworks, domainAttribute, namedNetworksOf } from "./compile.ts";
 import { Counter } from "./counter.ts";
-import type { Identities, IdentityChanges, Placement } from "./identities.ts";
 import { Group } from "./entities.ts";
+import type { Identities, IdentityChanges, Placement } from "./identities.ts";
 import type { PolicyChange } from "./policies.ts";
 import { word } from "./words.ts";
 

@@ -1,9 +1,9 @@
 import type { Direction } from "../model/policy.ts";
 import { EncodedResource } from "../southbound/encoded.ts";
 import { CompactSet } from "./compact-set.ts";
+import type { Group, Identity } from "./entities.ts";
 import type { GroupChanges, Groups } from "./groups.ts";
 import type { IdentityChanges } from "./identities.ts";
-import type { Group, Identity } from "./entities.ts";
 import type { PolicyChange } from "./policies.ts";
 import { byCodeUnits } from "./words.ts";
 import type { Work } from "./work.ts";

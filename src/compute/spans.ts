@@ -1,7 +1,7 @@
 import type { EncodedDelta } from "../southbound/encoded.ts";
+import { type Group, type Identity, RuleSet } from "./entities.ts";
 import type { GroupChanges } from "./groups.ts";
 import type { Identities, IdentityChanges } from "./identities.ts";
-import { type Group, type Identity, RuleSet } from "./entities.ts";
 import { Multimap } from "./multimap.ts";
 import type { NamedHostChanges } from "./named-hosts.ts";
 import { NodeDelta, NodeDeltas } from "./node-delta.ts";
