@@ -7,6 +7,7 @@ import { addFlow } from "../openflow/flow-mod.ts";
 import type { Flow } from "../openflow/flow.ts";
 import { encodeCookie, refusals } from "../pipeline/cookie.ts";
 import { familyFields, whereFamily, whereField, whereRegister } from "../pipeline/flow-builder.ts";
+import { whereState } from "../pipeline/forwarding.ts";
 import { tables } from "../pipeline/tables.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Delta, Resource, ResourceKey } from "../southbound/resources.ts";
@@ -57,33 +58,34 @@ function mayNarrow(resource: Resource, state: NodeState): boolean {
 }
 
 /**
- * Drops in both directions until the connection has long been silent. Without them either end's next packet could open
- * the connection anew, seen from that end: the replies of the other would then bypass the policies again.
+ * The client's next packet is judged by the policies as that of a new connection. The server's would be as well, seen from
+ * its end, and the client's would then bypass the policies as replies: so the server may not begin until it has long been
+ * silent. When the client is admitted again, the server's packets are replies and pass.
  */
-function blocksOf(connection: TrackedConnection): Flow[] {
-  const { protocol, zone } = connection;
+function blockOf(connection: TrackedConnection): Flow[] {
+  const { protocol, zone, sourcePort, destinationPort } = connection;
   const fields = ports[protocol];
-  const { sourcePort, destinationPort } = connection;
   if (fields === undefined || sourcePort === undefined || destinationPort === undefined) return [];
-  const source = { address: parseAddress(connection.source), port: sourcePort };
-  const destination = { address: parseAddress(connection.destination), port: destinationPort };
-  const { family } = source.address;
-  return [[source, destination] as const, [destination, source] as const].map(([from, to]) => ({
+  const client = parseAddress(connection.source);
+  const server = parseAddress(connection.destination);
+  const block: Flow = {
     table: tables.ConntrackState.number,
     priority: blockPriority,
     cookie: blockCookie,
     match: [
-      whereFamily(family),
+      whereState(["tracked", "new"]),
+      whereFamily(client.family),
       whereField("ip_proto", protocol),
-      whereField(familyFields[family].source, from.address.bits),
-      whereField(familyFields[family].destination, to.address.bits),
-      whereField(fields[0], from.port),
-      whereField(fields[1], to.port),
+      whereField(familyFields[client.family].source, server.bits),
+      whereField(familyFields[client.family].destination, client.bits),
+      whereField(fields[0], destinationPort),
+      whereField(fields[1], sourcePort),
       whereRegister("domain", zone),
     ],
     actions: [],
     idleTimeoutSeconds: blockIdleSeconds,
-  }));
+  };
+  return [block];
 }
 
 /** What the state says, read once for all connections. */
@@ -132,7 +134,7 @@ export class ConnectionReview {
       (connection) => connection.label !== 0n && !isReadmitted(connection, view),
     );
     if (revoked.length === 0) return;
-    await this.#client?.bundle(revoked.flatMap(blocksOf).map(addFlow));
+    await this.#client?.bundle(revoked.flatMap(blockOf).map(addFlow));
     for (const connection of revoked) await this.#table.delete(connection);
     this.#log.info({ connections: revoked.length }, "cut connections that no rule admits any more");
   }
