@@ -90,11 +90,21 @@ export function whereState(set: readonly StateFlag[], clear: readonly StateFlag[
   return whereField("ct_state", bitsOf(set), bitsOf([...set, ...clear]));
 }
 
+/** Past the policies, though not past the question whether the source may be where the packet came from. */
+function renderBypass(priority: number, state: KnownMatch): Flow[] {
+  const known = { table: "ConntrackState", actions: [load("known", 1)] } as const;
+  const local = whereRegister("origin", origins.local);
+  return [
+    // A local source has passed the guard of its port.
+    plumb({ ...known, priority: priority + 10, match: [state, local], next: "Destination" }),
+    plumb({ ...known, priority, match: [state], next: "Source" }),
+  ];
+}
+
 function renderConntrack(): Flow[] {
   const zone = subfield("domain");
   const track: Action = { kind: "ct", zone, table: tables.ConntrackState.number };
   const state = { table: "ConntrackState" } as const;
-  const bypass = { ...state, actions: [load("known", 1)], next: "Destination" } as const;
   return [
     ...families.map((family) =>
       plumb({ table: "Conntrack", priority: 100, match: [whereFamily(family)], actions: [track] }),
@@ -117,8 +127,8 @@ function renderConntrack(): Flow[] {
         next: "Source",
       }),
     ),
-    plumb({ ...bypass, priority: 300, match: [whereState(["tracked", "established"], ["new"])] }),
-    plumb({ ...bypass, priority: 200, match: [whereState(["tracked", "related"], ["new"])] }),
+    ...renderBypass(300, whereState(["tracked", "established"], ["new"])),
+    ...renderBypass(200, whereState(["tracked", "related"], ["new"])),
     plumb({ ...state, priority: 100, match: [whereState(["tracked", "new"])], next: "Source" }),
   ];
 }

@@ -267,6 +267,21 @@ describe("the pipeline on a switch", () => {
       assert.deepEqual((await trace(reply, "trk,new,rel")).outputs, []);
     });
 
+    test("but from no other place than where their ends are", async () => {
+      for (const state of ["trk,est", "trk,est,rpl", "trk,rel"]) {
+        for (const source of [web.v4, db.v4, "10.0.9.9"]) {
+          const forged = `${fromGateway},${tcp(source, batch.v4, 40000)}`;
+          assertMissed(await trace(forged, state), "SourceCheck");
+        }
+        for (const source of [web.v4, "203.0.113.1"]) {
+          const forged = `${fromN2},${tcp(source, batch.v4, 40000)}`;
+          assertMissed(await trace(forged, state), "SourceCheck");
+        }
+      }
+      const answer = `${fromGateway},${tcp("203.0.113.9", batch.v4, 40000)}`;
+      assertOutput(await trace(answer, "trk,est,rpl"), batch.port);
+    });
+
     test("and lets replies pass through the tunnel and the gateway", async () => {
       assertOutput(await trace(`${fromWeb},${tcp(web.v6, db.v6, 4000)}`, "trk,est,rpl"), tunnel);
       assertOutput(await trace(`${fromN2},${tcp(db.v6, web.v6, 4000)}`, "trk,est,rpl"), web.port);
