@@ -7,7 +7,14 @@ import type { EndpointResource } from "../southbound/resources.ts";
 import { Claims } from "./claims.ts";
 import { encodeCookie } from "./cookie.ts";
 import type { Facts } from "./fact.ts";
-import { type Change, type Feature, type Mark, type RenderContext, SetMap } from "./feature.ts";
+import {
+  type Change,
+  type Feature,
+  type Mark,
+  type RenderContext,
+  SetMap,
+  comesOrGoes,
+} from "./feature.ts";
 import {
   buildFlow,
   familyFields,
@@ -76,8 +83,13 @@ export class EndpointFeature implements Feature {
       this.#markPorts([change.id], mark);
       this.#markAddresses(this.#facts.get("endpoint", change.id), mark);
     },
-    posture: ({ id }, mark) => this.#markPorts(this.#localByIdentity.get(id), mark),
-    domain: ({ id }, mark) => this.#markPorts(this.#localByDomain.get(id), mark),
+    // What they say is other features' matter: a rule more or less leaves the ports of its many subjects alone.
+    posture: (change, mark) => {
+      if (comesOrGoes(change)) this.#markPorts(this.#localByIdentity.get(change.id), mark);
+    },
+    domain: (change, mark) => {
+      if (comesOrGoes(change)) this.#markPorts(this.#localByDomain.get(change.id), mark);
+    },
   };
 
   #changeEndpoint(change: Change<"endpoint">, mark: Mark): void {

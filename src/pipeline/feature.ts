@@ -29,6 +29,11 @@ export interface Change<Kind extends FactKind> {
   readonly after: FactOf<Kind> | undefined;
 }
 
+/** Whether the fact is there now and was not before, or the other way round: all that matters to some units. */
+export function comesOrGoes<Kind extends FactKind>({ before, after }: Change<Kind>): boolean {
+  return (before === undefined) !== (after === undefined);
+}
+
 export interface Feature {
   /** For the kinds that concern it; called after the facts hold the change. No two features have a unit of one name. */
   readonly on: { readonly [Kind in FactKind]?: (change: Change<Kind>, mark: Mark) => void };

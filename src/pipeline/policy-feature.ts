@@ -6,7 +6,14 @@ import type { Flow } from "../openflow/flow.ts";
 import type { RuleResource } from "../southbound/resources.ts";
 import { encodeCookie } from "./cookie.ts";
 import type { Facts } from "./fact.ts";
-import { type Change, type Feature, type Mark, type RenderContext, SetMap } from "./feature.ts";
+import {
+  type Change,
+  type Feature,
+  type Mark,
+  type RenderContext,
+  SetMap,
+  comesOrGoes,
+} from "./feature.ts";
 import { buildFlow, load, whereArgument, whereRegister } from "./flow-builder.ts";
 import { NetworkIndex } from "./network-index.ts";
 import { stages } from "./policy-stage.ts";
@@ -48,8 +55,9 @@ export class PolicyFeature implements Feature {
       if (after !== undefined) this.#setRule(after, true, mark);
     },
     // Only identities with a posture, those of this node, have subject flows.
-    posture: ({ id }, mark) => {
-      for (const direction of directions) this.#markIdentity("subject", direction, id, mark);
+    posture: (change, mark) => {
+      if (!comesOrGoes(change)) return;
+      for (const direction of directions) this.#markIdentity("subject", direction, change.id, mark);
     },
   };
 
