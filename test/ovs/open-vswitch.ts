@@ -72,7 +72,9 @@ export class OpenVswitch implements AsyncDisposable {
 
   /** Initialises the database as ovs-ctl(8) does, then starts the switch. */
   async startSwitch(): Promise<void> {
-    await run("ovs-vsctl", [`--db=unix:${this.databaseSocket}`, "--no-wait", "init"]);
+    // The socket's file is there a moment before the server listens.
+    const wait = ["--retry", "--timeout=10", "--no-wait"];
+    await run("ovs-vsctl", [`--db=unix:${this.databaseSocket}`, ...wait, "init"]);
     rmSync(this.controlSocket, { force: true });
     this.#switch = startDaemon("ovs-vswitchd", this.rundir, [
       `--unixctl=${this.controlSocket}`,
