@@ -50,6 +50,8 @@ export class Agent {
   readonly #peers = new TunnelPeers();
   readonly #failure = Promise.withResolvers<never>();
   #facts: ReadonlyMap<string, LocalFact> = new Map();
+  /** Whether connections may be tracked that no rule admits any more: after a start nobody knows. */
+  #reviewDue = true;
 
   /** @throws {Error} when the state directory cannot be used. */
   constructor(config: AgentConfig, log: Log) {
@@ -141,7 +143,7 @@ export class Agent {
 
   /** Takes a controller's delta in at once; settles when the switch has confirmed it. */
   async #take(delta: Delta, completes: boolean, signal: AbortSignal): Promise<Ack["errors"]> {
-    const revoking = mayRevoke(delta, this.#state);
+    this.#reviewDue ||= mayRevoke(delta, this.#state);
     const version = this.#flows.change(
       this.#orFail(() => this.#state.applyResources(delta, completes)),
     );
@@ -155,7 +157,10 @@ export class Agent {
       this.#updatePeers();
     }
     await this.#flows.confirmed(version, signal);
-    if (revoking) this.#due("connections");
+    if (this.#reviewDue && this.#state.complete) {
+      this.#reviewDue = false;
+      this.#due("connections");
+    }
     return [
       ...this.#state.problems(),
       ...describeRefusals(this.#flows.refused, this.#state.numbers),

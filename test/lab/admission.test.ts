@@ -281,3 +281,30 @@ test("a connection ends when its pod loses the label that admits it", async () =
   });
   await relabel("far");
 });
+
+test("a connection whose rule goes while its agents are down ends when they are back", async () => {
+  await using cleanup = new AsyncDisposableStack();
+  await lab.apply(echoPolicy(["near", "far"]));
+  await lab.settle();
+  const to = await addressOf("server");
+  const [near, far] = ["near", "far"].map((name) =>
+    cleanup.use(new Conversation(name, { netns: netnsOf(name), to, port: ports.echo })),
+  );
+  assert.ok(near && far);
+  for (const conversation of [near, far]) conversation.start(10);
+  await until("answers", () => near.answered > 5 && far.answered > 5);
+  await lab.whileDown(["agent-node-1", "agent-node-2"], async () => {
+    await lab.apply(echoPolicy(["near"]));
+    const { answered } = far;
+    await sleep(300);
+    assert.ok(far.answered > answered);
+  });
+  await until("the end of the connection", async () => {
+    const { answered } = far;
+    await sleep(100);
+    return answered === far.answered;
+  });
+  const { answered } = near;
+  await sleep(100);
+  assert.ok(near.answered > answered);
+});
