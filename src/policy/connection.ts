@@ -75,7 +75,12 @@ function lookUpAddress(
   if (plan === undefined) return unknown(`which domain is ${text} in?`);
   const owners = plan.owners[address.family];
   const owner = owners.get(address.bits);
-  if (owner !== undefined) return lookUpEndpoint(model, owner.endpoint.id);
+  // Whoever names an address means its family, also where the owner has both.
+  const addresses = new Map([[address.family, address]]);
+  if (owner !== undefined) {
+    const found = lookUpEndpoint(model, owner.endpoint.id);
+    return found.kind === "unknown" ? found : { ...found, addresses };
+  }
   if (owners.has(address.bits)) return unknown(`several endpoints claim ${text}`);
   if (plan.pools.some((pool) => prefixContains(pool, address))) {
     return unknown(`no endpoint has the address ${text}`);
@@ -84,7 +89,7 @@ function lookUpAddress(
     kind: "candidate",
     endpoint: undefined,
     node: model.nodeWith(address)?.name,
-    addresses: new Map([[address.family, address]]),
+    addresses,
   };
 }
 

@@ -327,3 +327,18 @@ describe("domains", () => {
     assert.equal(evaluate(two, across).ingress.kind, "unknown");
   });
 });
+
+test("an address stands for its family, also where both ends have both", () => {
+  const allowed = { kind: "network", cidr: "fd00::/64", except: [] } as const;
+  const only6 = policy("np", "networkpolicy", [rule("allow", { peers: [allowed] })], {
+    isolates: ["ingress"],
+  });
+  const endpoints = [
+    endpoint("a/1", "10.0.0.1", { addresses: ["10.0.0.1", "fd00::1"] }),
+    endpoint("b/1", "10.0.0.2", { addresses: ["10.0.0.2", "fd00::2"] }),
+  ];
+  const dual = model([only6], { endpoints });
+  const from = (address: string): Packet => ({ ...packet, source: { kind: "address", address } });
+  assert.equal(evaluate(dual, from("fd00::2")).verdict, "allow");
+  assert.equal(evaluate(dual, from("10.0.0.2")).verdict, "deny");
+});
