@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { isReadmitted } from "../src/agent/readmission.ts";
+import { Readmission } from "../src/agent/readmission.ts";
 import { Compute } from "../src/compute/graph.ts";
 import { type PortProtocol, protocolNumbers } from "../src/net/protocol.ts";
 import { reservedDecisions } from "../src/pipeline/cookie.ts";
@@ -28,13 +28,13 @@ function check(node: string, state: NodeState): void {
   const enforcement = new Enforcement(node, state);
   const endpoints = ofKind(state, "endpoint");
   const domains = ofKind(state, "domain").map(({ id }) => id);
-  const view = {
+  const readmission = new Readmission({
     rules: ofKind(state, "rule"),
     posture: (id: string) => ofKind(state, "posture").find((one) => one.id === id),
     group: (id: string) => ofKind(state, "group").find((one) => one.id === id),
     endpointAt: (zone: number, address: string) =>
       endpoints.find((one) => one.domain === domains[zone] && one.addresses.includes(address)),
-  };
+  });
   for (const [zone, domain] of domains.entries()) {
     const addresses = endpoints
       .filter((one) => one.domain === domain)
@@ -50,19 +50,16 @@ function check(node: string, state: NodeState): void {
           const ingress = enforcement.decide(packet, "ingress");
           const label =
             (egress === undefined ? 0n : open) | ((ingress === undefined ? 0n : open) << 32n);
-          const actual = isReadmitted(
-            {
-              protocol: protocolNumbers[protocol],
-              source,
-              destination,
-              sourcePort: 40_000,
-              destinationPort: port,
-              zone,
-              label,
-              icmp: undefined,
-            },
-            view,
-          );
+          const actual = readmission.admits({
+            protocol: protocolNumbers[protocol],
+            source,
+            destination,
+            sourcePort: 40_000,
+            destinationPort: port,
+            zone,
+            label,
+            icmp: undefined,
+          });
           const expected = egress !== "deny" && ingress !== "deny";
           assert.equal(actual, expected, `${node}: ${JSON.stringify(packet)}`);
           if (expected) kept += 1;
@@ -84,4 +81,47 @@ test("a connection is cut exactly when its node would not admit it", () => {
     { numRuns: 60 },
   );
   assert.ok(cuts > 100 && kept > 100, `${cuts} cut, ${kept} kept`);
+});
+
+test("a group that cannot be read in part keeps no connection and no judgement from being made", () => {
+  const subject = { kind: "group", id: "web", identities: ["web"], networks: [] } as const;
+  const networks = [
+    { cidr: "no prefix", except: [] },
+    { cidr: "198.51.100.0/24", except: ["nor this"] },
+    { cidr: "203.0.113.0/24", except: [] },
+  ];
+  const groups = { web: subject, peers: { ...subject, id: "peers", identities: [], networks } };
+  const rule = {
+    kind: "rule",
+    id: "in",
+    direction: "ingress",
+    tier: "networkpolicy",
+    priority: 0,
+    action: "allow",
+    subjects: ["web"],
+    peers: ["peers"],
+    ports: "any",
+    policy: "in",
+    ruleIndex: 0,
+  } as const;
+  const web = { kind: "endpoint", id: "web", domain: "d", node: "n", mac: "" } as const;
+  const readmission = new Readmission({
+    rules: [rule],
+    posture: (id) => ({ kind: "posture", id, ingress: ["in"], egress: [] }),
+    group: (id) => (id === "web" || id === "peers" ? groups[id] : undefined),
+    endpointAt: (_zone, address) =>
+      address === "10.0.0.1" ? { ...web, addresses: [address], identity: "web" } : undefined,
+  });
+  const from = (source: string): boolean =>
+    readmission.admits({
+      protocol: 47,
+      source,
+      destination: "10.0.0.1",
+      sourcePort: 0,
+      destinationPort: 0,
+      zone: 1,
+      label: open << 32n,
+      icmp: undefined,
+    });
+  assert.deepEqual(["203.0.113.9", "198.51.100.7", "192.0.2.1"].map(from), [true, false, false]);
 });

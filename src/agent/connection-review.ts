@@ -6,15 +6,27 @@ import { parseAddress } from "../net/address.ts";
 import { addFlow } from "../openflow/flow-mod.ts";
 import type { Flow } from "../openflow/flow.ts";
 import { encodeCookie, refusals } from "../pipeline/cookie.ts";
-import { familyFields, whereFamily, whereField, whereRegister } from "../pipeline/flow-builder.ts";
+import {
+  type KnownMatch,
+  familyFields,
+  whereFamily,
+  whereField,
+  whereRegister,
+} from "../pipeline/flow-builder.ts";
 import { whereState } from "../pipeline/forwarding.ts";
 import { tables } from "../pipeline/tables.ts";
 import type { Log } from "../runtime/log.ts";
-import type { Delta, Resource, ResourceKey } from "../southbound/resources.ts";
+import type {
+  Delta,
+  GroupResource,
+  PostureResource,
+  Resource,
+  ResourceKey,
+} from "../southbound/resources.ts";
 import type { OpenFlowClient } from "../switch/openflow-client.ts";
 import type { ConnectionTable, TrackedConnection } from "./connection-table.ts";
 import type { NodeState } from "./node-state.ts";
-import { type PolicyView, isReadmitted } from "./readmission.ts";
+import { type PolicyView, Readmission } from "./readmission.ts";
 
 const blockCookie = encodeCookie({
   feature: "refusal",
@@ -34,6 +46,8 @@ const ports: Readonly<Record<number, readonly [KnownFieldName, KnownFieldName]>>
   17: ["udp_src", "udp_dst"],
   132: ["sctp_src", "sctp_dst"],
 };
+/** ICMP and ICMPv6: an answer opens no connection. */
+const answersOnly: ReadonlySet<number> = new Set([1, 58]);
 
 /** Whether the flow is one that cuts a connection: it comes and goes beside those that the pipeline wants. */
 export function isBlock(flow: Flow): boolean {
@@ -51,10 +65,41 @@ function affectsVerdicts({ kind }: ResourceKey): boolean {
 
 /** What is new can only add to what is allowed, but for isolation and for rules that deny. */
 function mayNarrow(resource: Resource, state: NodeState): boolean {
-  if (!affectsVerdicts(resource)) return false;
-  if (resource.kind === "posture") return true;
-  if (resource.kind === "rule" && resource.action !== "allow") return true;
-  return state.get(resource.kind, resource.id) !== undefined;
+  switch (resource.kind) {
+    case "domain":
+    case "node":
+      return false;
+    case "endpoint":
+      return state.get("endpoint", resource.id) !== undefined;
+    case "rule":
+      return resource.action !== "allow" || state.get("rule", resource.id) !== undefined;
+    case "posture":
+      return isolates(resource, state.get("posture", resource.id));
+    case "group":
+      return mayExclude(resource, state.get("group", resource.id), state);
+  }
+}
+
+/** Before its first posture nothing of an identity was admitted. */
+function isolates(after: PostureResource, before: PostureResource | undefined): boolean {
+  if (before === undefined) return false;
+  return (["ingress", "egress"] as const).some(
+    (direction) => after[direction].length > 0 && before[direction].length === 0,
+  );
+}
+
+function mayExclude(
+  after: GroupResource,
+  before: GroupResource | undefined,
+  state: NodeState,
+): boolean {
+  if (before === undefined) return false;
+  const identities = new Set(after.identities);
+  return (
+    before.identities.some((identity) => !identities.has(identity)) ||
+    JSON.stringify(after.networks) !== JSON.stringify(before.networks) ||
+    state.all("rule").some(({ action }) => action !== "allow")
+  );
 }
 
 /**
@@ -63,9 +108,9 @@ function mayNarrow(resource: Resource, state: NodeState): boolean {
  * silent. When the client is admitted again, the server's packets are replies and pass.
  */
 function blockOf(connection: TrackedConnection): Flow[] {
-  const { protocol, zone, sourcePort, destinationPort } = connection;
-  const fields = ports[protocol];
-  if (fields === undefined || sourcePort === undefined || destinationPort === undefined) return [];
+  const { protocol, zone, sourcePort = 0, destinationPort = 0 } = connection;
+  if (answersOnly.has(protocol)) return [];
+  const [sourceField, destinationField] = ports[protocol] ?? [];
   const client = parseAddress(connection.source);
   const server = parseAddress(connection.destination);
   const block: Flow = {
@@ -78,14 +123,19 @@ function blockOf(connection: TrackedConnection): Flow[] {
       whereField("ip_proto", protocol),
       whereField(familyFields[client.family].source, server.bits),
       whereField(familyFields[client.family].destination, client.bits),
-      whereField(fields[0], destinationPort),
-      whereField(fields[1], sourcePort),
+      ...wherePort(sourceField, destinationPort),
+      ...wherePort(destinationField, sourcePort),
       whereRegister("domain", zone),
     ],
     actions: [],
     idleTimeoutSeconds: blockIdleSeconds,
   };
   return [block];
+}
+
+/** Where ports are not tracked, all of the protocol's packets between two addresses are one connection. */
+function wherePort(field: KnownFieldName | undefined, port: number): readonly KnownMatch[] {
+  return field === undefined || port === 0 ? [] : [whereField(field, port)];
 }
 
 /** What the state says, read once for all connections. */
@@ -128,10 +178,10 @@ export class ConnectionReview {
     // Changes often come in flocks, and one look will do for them.
     await sleep(settleMs);
     const connections = await this.#table.list();
-    const view = viewOf(this.#state);
+    const readmission = new Readmission(viewOf(this.#state));
     // Label 0 is of connections that another user of the datapath has committed.
     const revoked = connections.filter(
-      (connection) => connection.label !== 0n && !isReadmitted(connection, view),
+      (connection) => connection.label !== 0n && !readmission.admits(connection),
     );
     if (revoked.length === 0) return;
     await this.#client?.bundle(revoked.flatMap(blockOf).map(addFlow));

@@ -28,6 +28,12 @@ const samples = [
     zone: 0,
     label: 0n,
   },
+  {
+    line: "47,orig=(src=10.9.0.2,dst=10.9.0.1,sport=0,dport=0),reply=(src=10.9.0.1,dst=10.9.0.2,sport=0,dport=0),zone=3,labels=0x100000001",
+    tuple: "ct_nw_src=10.9.0.2,ct_nw_dst=10.9.0.1,ct_nw_proto=47,ct_tp_src=0,ct_tp_dst=0",
+    zone: 3,
+    label: 0x1_0000_0001n,
+  },
 ];
 
 test("a connection's line is read with zone and label, and names it again when it is to be deleted", () => {
@@ -39,7 +45,7 @@ test("a connection's line is read with zone and label, and names it again when i
   }
 });
 
-test("what is no connection of a known protocol is passed over", () => {
+test("what is no connection is passed over", () => {
   for (const line of ["", "gre,orig=(src=10.0.0.1,dst=10.0.0.2)", "tcp,orig=()", "nonsense"]) {
     assert.equal(parseConnection(line), undefined, line);
   }

@@ -7,7 +7,7 @@ export interface TrackedConnection {
   readonly protocol: number;
   readonly source: string;
   readonly destination: string;
-  /** `undefined` where the protocol has no ports. */
+  /** `undefined` or 0 where the protocol has no ports. */
   readonly sourcePort: number | undefined;
   readonly destinationPort: number | undefined;
   readonly zone: number;
@@ -17,21 +17,25 @@ export interface TrackedConnection {
   readonly icmp: { readonly type: number; readonly code: number; readonly id: number } | undefined;
 }
 
+/** Protocols that are printed by name; all others are printed by number. */
 const protocols: Readonly<Record<string, number>> = {
   icmp: 1,
+  igmp: 2,
   tcp: 6,
   udp: 17,
+  dccp: 33,
   icmpv6: 58,
   sctp: 132,
+  udplite: 136,
 };
 
 /** ENOENT, as ovs-vswitchd words it. */
 const notThere = "No such file or directory";
 
-/** One line of the list; `undefined` when it is none of a protocol that policies know. */
+/** One line of the list; `undefined` when it tells of no connection. */
 export function parseConnection(line: string): TrackedConnection | undefined {
   const found = /^(\w+),orig=\(([^)]*)\)/.exec(line);
-  const protocol = protocols[found?.[1] ?? ""];
+  const protocol = protocolOf(found?.[1] ?? "");
   const original = fieldsOf(found?.[2] ?? "");
   const rest = fieldsOf(line.replaceAll(/\([^)]*\)/g, ""));
   const source = original.get("src");
@@ -113,6 +117,10 @@ function fieldsOf(text: string): Map<string, string> {
       return [name, value];
     }),
   );
+}
+
+function protocolOf(text: string): number | undefined {
+  return /^\d{1,3}$/.test(text) ? Number(text) : protocols[text];
 }
 
 function numberOf(text: string | undefined): number | undefined {

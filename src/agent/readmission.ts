@@ -1,5 +1,5 @@
 // Whether a connection that was admitted once would be admitted again, by the rules that hold now.
-import { parseAddress, parsePrefix, prefixContains } from "../net/address.ts";
+import { type Prefix, parseAddress, prefixContains, tryParsePrefix } from "../net/address.ts";
 import { protocolNumbers } from "../net/protocol.ts";
 import { type Direction, tiers } from "../model/policy.ts";
 import { decodeLabel } from "../pipeline/cookie.ts";
@@ -30,74 +30,129 @@ interface Traffic {
   readonly port: number | undefined;
 }
 
-/**
- * Judges each end that was enforced here. Ends that were admitted for another reason than policy, such as the node's
- * own traffic to its endpoints, stay admitted. A local end that is gone is not.
- */
-export function isReadmitted(connection: TrackedConnection, view: PolicyView): boolean {
-  const { zone, source, destination, protocol, destinationPort: port } = connection;
-  // Nobody is kept from itself.
-  if (source === destination) return true;
-  const admitted = decodeLabel(connection.label);
-  const from = view.endpointAt(zone, source);
-  const to = view.endpointAt(zone, destination);
-  const ends = [
-    { direction: "egress", here: from, there: to, peerAddress: destination },
-    { direction: "ingress", here: to, there: from, peerAddress: source },
-  ] as const;
-  return ends.every(({ direction, here, there, peerAddress }) => {
-    const { kind } = admitted[direction];
-    if (kind !== "rule" && kind !== "open") return true;
-    if (here === undefined) return false;
-    const traffic = { subject: here.identity, peer: there?.identity, peerAddress, protocol, port };
-    return isAllowed(direction, traffic, view);
-  });
+/** A group, read once for all connections. */
+interface Members {
+  readonly identities: ReadonlySet<string>;
+  readonly blocks: readonly { readonly cidr: Prefix; readonly except: readonly Prefix[] }[];
 }
 
-/** The tiers in their order, as model/policy.ts has them. */
-function isAllowed(direction: Direction, traffic: Traffic, view: PolicyView): boolean {
-  const posture = view.posture(traffic.subject);
-  if (posture === undefined) return false;
-  const matching = view.rules.filter(
-    (rule) => rule.direction === direction && matches(rule, traffic, view),
-  );
-  for (const tier of tiers) {
-    const [first] = matching.filter((rule) => rule.tier === tier).toSorted(inOrderOfTrial);
-    if (first?.action === "allow") return true;
-    if (first?.action === "deny") return false;
-    if (tier === "networkpolicy" && posture[direction].length > 0) return false;
+const nobody: Members = { identities: new Set(), blocks: [] };
+
+/** Judges connections by one state of the node: to be made anew for each look at them. */
+export class Readmission {
+  readonly #view: PolicyView;
+  readonly #groups = new Map<string, Members>();
+  /** By direction and subject, in the order in which they are tried. */
+  readonly #rules = new Map<string, readonly RuleResource[]>();
+
+  constructor(view: PolicyView) {
+    this.#view = view;
   }
-  return true;
+
+  /**
+   * Judges each end that was enforced here. Ends that were admitted for another reason than policy, such as the node's
+   * own traffic to its endpoints, stay admitted. A local end that is gone is not.
+   */
+  admits(connection: TrackedConnection): boolean {
+    const { zone, source, destination, protocol, destinationPort: port } = connection;
+    // Nobody is kept from itself.
+    if (source === destination) return true;
+    const admitted = decodeLabel(connection.label);
+    const from = this.#view.endpointAt(zone, source);
+    const to = this.#view.endpointAt(zone, destination);
+    const ends = [
+      { direction: "egress", here: from, there: to, peerAddress: destination },
+      { direction: "ingress", here: to, there: from, peerAddress: source },
+    ] as const;
+    return ends.every(({ direction, here, there, peerAddress }) => {
+      const { kind } = admitted[direction];
+      if (kind !== "rule" && kind !== "open") return true;
+      if (here === undefined) return false;
+      const peer = there?.identity;
+      return this.#isAllowed(direction, {
+        subject: here.identity,
+        peer,
+        peerAddress,
+        protocol,
+        port,
+      });
+    });
+  }
+
+  /** The tiers in their order, as model/policy.ts has them. */
+  #isAllowed(direction: Direction, traffic: Traffic): boolean {
+    const posture = this.#view.posture(traffic.subject);
+    if (posture === undefined) return false;
+    const rules = this.#rulesOf(direction, traffic.subject);
+    for (const tier of tiers) {
+      const first = rules.find((rule) => rule.tier === tier && this.#matches(rule, traffic));
+      if (first?.action === "allow") return true;
+      if (first?.action === "deny") return false;
+      if (tier === "networkpolicy" && posture[direction].length > 0) return false;
+    }
+    return true;
+  }
+
+  #rulesOf(direction: Direction, subject: string): readonly RuleResource[] {
+    const key = `${direction} ${subject}`;
+    let rules = this.#rules.get(key);
+    if (rules === undefined) {
+      rules = this.#view.rules
+        .filter((rule) => rule.direction === direction)
+        .filter(({ subjects }) => subjects.some((id) => this.#group(id).identities.has(subject)))
+        .toSorted(inOrderOfTrial);
+      this.#rules.set(key, rules);
+    }
+    return rules;
+  }
+
+  #matches({ peers, ports }: RuleResource, traffic: Traffic): boolean {
+    return (
+      (peers === "any" || peers.some((id) => isIn(this.#group(id), traffic))) &&
+      (ports === "any" ||
+        ports.some(
+          ({ protocol, from, to }) =>
+            protocolNumbers[protocol] === traffic.protocol &&
+            traffic.port !== undefined &&
+            traffic.port >= from &&
+            traffic.port <= to,
+        ))
+    );
+  }
+
+  #group(id: string): Members {
+    let members = this.#groups.get(id);
+    if (members === undefined) {
+      const group = this.#view.group(id);
+      members = group === undefined ? nobody : readGroup(group);
+      this.#groups.set(id, members);
+    }
+    return members;
+  }
+}
+
+/** A block of which a part cannot be read matches nothing, as on the switch. */
+function readGroup({ identities, networks }: GroupResource): Members {
+  const blocks = networks.flatMap((block) => {
+    const cidr = tryParsePrefix(block.cidr);
+    const except = block.except.map(tryParsePrefix).filter((prefix) => prefix !== undefined);
+    return cidr === undefined || except.length < block.except.length ? [] : [{ cidr, except }];
+  });
+  return { identities: new Set(identities), blocks };
+}
+
+function isIn({ identities, blocks }: Members, { peer, peerAddress }: Traffic): boolean {
+  if (peer !== undefined && identities.has(peer)) return true;
+  if (blocks.length === 0) return false;
+  const address = parseAddress(peerAddress);
+  return blocks.some(
+    ({ cidr, except }) =>
+      prefixContains(cidr, address) && !except.some((hole) => prefixContains(hole, address)),
+  );
 }
 
 function inOrderOfTrial(a: RuleResource, b: RuleResource): number {
   if (a.priority !== b.priority) return a.priority - b.priority;
   if (a.policy !== b.policy) return a.policy < b.policy ? -1 : 1;
   return a.ruleIndex - b.ruleIndex;
-}
-
-function matches(rule: RuleResource, traffic: Traffic, view: PolicyView): boolean {
-  const isIn = (id: string, identity: string): boolean =>
-    view.group(id)?.identities.includes(identity) ?? false;
-  const isPeer = (id: string): boolean =>
-    (traffic.peer !== undefined && isIn(id, traffic.peer)) ||
-    (view.group(id)?.networks.some((block) => isInBlock(traffic.peerAddress, block)) ?? false);
-  return (
-    rule.subjects.some((id) => isIn(id, traffic.subject)) &&
-    (rule.peers === "any" || rule.peers.some(isPeer)) &&
-    (rule.ports === "any" ||
-      rule.ports.some(
-        ({ protocol, from, to }) =>
-          protocolNumbers[protocol] === traffic.protocol &&
-          traffic.port !== undefined &&
-          traffic.port >= from &&
-          traffic.port <= to,
-      ))
-  );
-}
-
-function isInBlock(text: string, block: GroupResource["networks"][number]): boolean {
-  const address = parseAddress(text);
-  const contains = (cidr: string): boolean => prefixContains(parsePrefix(cidr), address);
-  return contains(block.cidr) && !block.except.some(contains);
 }
