@@ -39,6 +39,8 @@ export class Lab implements AsyncDisposable {
   readonly #cluster: Cluster;
   readonly #listeners = new Listeners();
   readonly #prober = new Prober();
+  /** By address, the uid of the pod that has it; the pod that had it before may still be on its way out. */
+  readonly #routedTo = new Map<string, string>();
   /** Rejects when following the API has failed for good. */
   readonly failed: Promise<void>;
 
@@ -219,17 +221,19 @@ export class Lab implements AsyncDisposable {
     if (reply.type === "error") throw new LabError(`cannot attach ${pod.key}: ${reply.message}`);
     if (reply.type !== "attached") throw new LabError(`cannot attach ${pod.key}: ${reply.type}`);
     const addresses = reply.addresses.map((cidr) => cidr.slice(0, cidr.indexOf("/")));
+    for (const address of addresses) this.#routedTo.set(address, pod.uid);
     await this.#network.routeExternal(new Map(addresses.map((address) => [address, pod.node])));
     return { addresses };
   }
 
   async #detach(pod: PodIdentity): Promise<void> {
     if (pod.hostNetwork) return;
-    const addresses = this.#cluster.addressesOfPod(pod.key);
     const socket = this.#installation.agentSocket(pod.node);
     const request = { type: "detach", container: pod.uid, interface: "eth0" } as const;
     await askAgent(socket, request, attachTimeoutMs);
-    await this.#network.routeExternal(new Map(addresses.map((address) => [address, undefined])));
+    const addresses = [...this.#routedTo].filter(([, uid]) => uid === pod.uid);
+    for (const [address] of addresses) this.#routedTo.delete(address);
+    await this.#network.routeExternal(new Map(addresses.map(([address]) => [address, undefined])));
     await this.#network.deletePod(pod.key);
   }
 

@@ -1,5 +1,5 @@
 // The network of a lab on one Linux machine: nodes with a switch each, hosts outside the overlay, and what joins them.
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LabError } from "../errors.ts";
 import { labPaths } from "../paths.ts";
@@ -135,6 +135,8 @@ export class LabNetwork {
   readonly #root: string | undefined;
   readonly #plan: NetworkPlan;
   readonly #routed = new Set<string>();
+  /** The last change of routes. */
+  #routing: Promise<unknown> = Promise.resolve();
 
   private constructor(plan: NetworkPlan, directory: string, root: string | undefined) {
     this.name = plan.lab;
@@ -201,13 +203,18 @@ export class LabNetwork {
     return netnsPath(podNetns(this.name, pod));
   }
 
-  /** Removes the pod's namespace and with it what is in it. Sockets in it must be closed first. @throws {LabError} */
+  /**
+   * Removes the pod's namespace, if there is one, and with it what is in it. Sockets in it must be closed first.
+   * @throws {CommandError}
+   */
   async deletePod(pod: string): Promise<void> {
+    if (!existsSync(this.podNetns(pod))) return;
     await runCommand(["ip", "netns", "delete", podNetns(this.name, pod)]);
   }
 
   /**
-   * Lets the external network reach addresses by way of nodes, and no longer reach those without a node.
+   * Lets the external network reach addresses by way of nodes, and no longer reach those without a node. Takes effect in
+   * the order of the calls.
    * @throws {LabError} for a node that there is not.
    */
   async routeExternal(routes: ReadonlyMap<string, string | undefined>): Promise<void> {
@@ -223,7 +230,9 @@ export class LabNetwork {
       this.#routed.add(address);
       lines.push(`route replace ${address} via ${via}`);
     }
-    if (lines.length > 0) await runIp(lines, this.#plan.fabric);
+    const turn = this.#routing.then(async () => await runIp(lines, this.#plan.fabric));
+    this.#routing = turn.catch(() => undefined);
+    await turn;
   }
 
   /** Removes everything of the lab, its folder too. */

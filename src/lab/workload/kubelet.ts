@@ -46,6 +46,8 @@ export class Kubelet {
   readonly #options: KubeletOptions;
   readonly #pods = new Map<string, Pod>();
   readonly #running = new Map<string, Running>();
+  /** Pods that something was begun for, whatever became of it: there may be something to take away. */
+  readonly #begun = new Map<string, PodIdentity>();
 
   constructor(options: KubeletOptions) {
     this.#options = options;
@@ -64,18 +66,19 @@ export class Kubelet {
   /** For a work queue. Rejects while the pod cannot be attached, e.g. before it has addresses. */
   async reconcile(key: string): Promise<void> {
     const pod = this.#pods.get(key);
-    const running = this.#running.get(key);
+    const begun = this.#begun.get(key);
     const gone = pod === undefined || isTerminating(pod) || isDone(pod);
-    if (running && (gone || running.identity.uid !== pod.metadata.uid)) await this.#stop(running);
+    if (begun && (gone || begun.uid !== pod.metadata.uid)) await this.#stop(begun);
     if (pod === undefined) return;
     if (isTerminating(pod)) await this.#options.writes.remove(pod);
     else if (!isDone(pod) && pod.spec?.nodeName !== undefined) await this.#run(key, pod);
   }
 
-  async #stop({ identity }: Running): Promise<void> {
+  async #stop(identity: PodIdentity): Promise<void> {
     await this.#options.actions.silence(identity);
     await this.#options.actions.detach(identity);
     this.#running.delete(identity.key);
+    this.#begun.delete(identity.key);
   }
 
   async #run(key: string, pod: Pod): Promise<void> {
@@ -85,6 +88,7 @@ export class Kubelet {
     const identity = { key, uid: pod.metadata.uid, node, hostNetwork };
     let running = this.#running.get(key);
     if (running === undefined) {
+      this.#begun.set(key, identity);
       const { addresses } = hostNetwork
         ? { addresses: addressesOf(node) }
         : await actions.attach(identity);

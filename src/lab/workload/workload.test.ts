@@ -194,7 +194,7 @@ describe("endpointSlicesOf", () => {
 });
 
 describe("Kubelet", () => {
-  function kubelet(): { kubelet: Kubelet; done: string[] } {
+  function kubelet(attaches = true): { kubelet: Kubelet; done: string[] } {
     const done: string[] = [];
     const note =
       (what: string) =>
@@ -204,6 +204,7 @@ describe("Kubelet", () => {
     const actions: PodActions = {
       attach: async (identity) => {
         await note("attach")(identity);
+        if (!attaches) throw new Error("no agent");
         return { addresses: ["10.0.0.1"] };
       },
       detach: note("detach"),
@@ -242,6 +243,16 @@ describe("Kubelet", () => {
     one.setPod("shop/a", placed("1", { deletionTimestamp: "2026-01-01T00:00:00Z" }));
     await one.reconcile("shop/a");
     assert.deepEqual(done, ["silence shop/a 1", "detach shop/a 1", "remove a"]);
+  });
+
+  test("a pod that could not be attached is detached all the same when it is deleted", async () => {
+    const { kubelet: one, done } = kubelet(false);
+    one.setPod("shop/a", placed("1"));
+    await assert.rejects(one.reconcile("shop/a"), /no agent/);
+    one.setPod("shop/a", undefined);
+    await one.reconcile("shop/a");
+    await one.reconcile("shop/a");
+    assert.deepEqual(done, ["attach shop/a 1", "silence shop/a 1", "detach shop/a 1"]);
   });
 
   test("a pod that was made again under its name is another one", async () => {
