@@ -22,6 +22,9 @@ export interface GatewayPlan {
   readonly nodeAddresses: readonly string[];
 }
 
+/** RFC 7348 section 5; what Open vSwitch uses unless told otherwise. */
+const vxlanUdpPort = 4789;
+
 const families = [4, 6] as const satisfies readonly Family[];
 
 /** Makes the gateway as planned, whatever was there. The internal port must exist. @throws {CommandError} */
@@ -39,7 +42,7 @@ export async function applyGateway(plan: GatewayPlan): Promise<void> {
     ),
     ...pools.map((pool) => routeTo(formatPrefix(pool), pool.family, plan)),
   ]);
-  await runCommand(["nft", "-f", "-"], natRules(plan));
+  await runCommand(["nft", "-f", "-"], netfilterRules(plan));
 }
 
 /** Removes what `applyGateway` made outside the switch; routes go with the port. */
@@ -92,7 +95,11 @@ function tableName(port: string): string {
   return `isobar-${port}`;
 }
 
-function natRules({ port, pools }: GatewayPlan): string {
+/**
+ * Tunnel packets of pods do not leave the node: under its address another node would take them for the node's own, with
+ * any pod of this node as their sender.
+ */
+function netfilterRules({ port, pools }: GatewayPlan): string {
   const name = tableName(port);
   const rules = families.flatMap((family) => {
     const prefixes = pools.map(parsePrefix).filter((pool) => pool.family === family);
@@ -114,6 +121,10 @@ table inet ${name} {
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
     ${rules.join("\n    ")}
+  }
+  chain forward {
+    type filter hook forward priority filter; policy accept;
+    iifname "${port}" udp dport ${vxlanUdpPort} drop
   }
 }
 `;

@@ -269,6 +269,21 @@ test("the node reaches its pods, and pods reach the outside under the node's add
   }
 });
 
+test("no pod sends tunnel packets to the outside under its node's address", async () => {
+  const [internet] = network.externalHosts;
+  const [, clientA] = pods.map(netnsOf);
+  assert.ok(internet && clientA);
+  const ports = [4788, 4789].map((port) => ({ protocol: "udp", port }) as const);
+  listeners.open({ netns: internet.netns, identity: "internet", ports });
+  for (const to of internet.addresses) {
+    const probe = async (port: number): Promise<string> => {
+      const target = { netns: clientA, to, protocol: "udp", port, timeoutMs: 900 } as const;
+      return (await prober.probe(target)).verdict;
+    };
+    assert.deepEqual(await Promise.all([4788, 4789].map(probe)), ["allowed", "denied"], to);
+  }
+});
+
 test("an attach that cannot be completed says what is missing and leaves nothing behind", async () => {
   const [web] = pods;
   assert.ok(web);
