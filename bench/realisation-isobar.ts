@@ -77,6 +77,7 @@ class StatusClient {
 
 export class Isobar implements Contender {
   readonly name = "Isobar";
+  storedAtMs = 0;
   readonly #options: IsobarOptions;
   readonly #stack: AsyncDisposableStack;
   readonly #ovs: OpenVswitch;
@@ -235,6 +236,7 @@ export class Isobar implements Contender {
 
   /** Settles when the controller has seen so many objects and the agent has confirmed all that follows from them. */
   async #confirmed(expected: Readonly<Record<string, number>>): Promise<void> {
+    this.storedAtMs = performance.now();
     const deadline = performance.now() + 60_000;
     for (;;) {
       const status = await this.#status.status();

@@ -83,6 +83,7 @@ function insertAcl(rule: Rule, uuidName: string): Operation[] {
 
 export class Ovn implements Contender {
   readonly name = "OVN";
+  storedAtMs = 0;
   readonly #stack: AsyncDisposableStack;
   readonly #ovs: OpenVswitch;
   readonly #northbound: OvsdbClient;
@@ -208,6 +209,7 @@ export class Ovn implements Contender {
       { op: "mutate", table: "NB_Global", where: [], mutations: [["nb_cfg", "+=", 1]] },
       { op: "select", table: "NB_Global", where: [], columns: ["nb_cfg"] },
     ]);
+    this.storedAtMs = performance.now();
     const wanted = numberOf(results.at(-1)?.rows?.[0]?.["nb_cfg"]) ?? 0;
     await this.#until("a confirmation", () => {
       const [global] = this.#monitor.rows("NB_Global").values();

@@ -16,6 +16,8 @@ export interface Shape {
 /** Someone who brings rules into force. All calls but `flowCount` settle once the switch has confirmed the change. */
 export interface Contender extends AsyncDisposable {
   readonly name: string;
+  /** When the last change had been stored and was still to be brought into force, on the clock of `performance.now()`. */
+  readonly storedAtMs: number;
   applyRules(rules: readonly Rule[]): Promise<void>;
   removeRules(): Promise<void>;
   /** One more rule, beside those that are in force. */

@@ -39,7 +39,14 @@ interface Case {
 
 interface Measured {
   readonly times: Record<Step, number[]>;
+  /** The part of them until the change was stored. */
+  readonly storing: Record<Step, number[]>;
   readonly flows: number[];
+}
+
+interface Turn {
+  readonly contender: Contender;
+  readonly measured: Measured;
 }
 
 const { values, positionals } = parseArgs({
@@ -60,48 +67,55 @@ const cases: Readonly<Record<string, Case>> = {
   "identity-per-endpoint": { shape: shapes.separate, isobar: { identityPerEndpoint: true } },
 };
 
-async function time(measured: Measured, step: Step, run: () => Promise<void>): Promise<void> {
+async function time(
+  { contender, measured }: Turn,
+  step: Step,
+  run: () => Promise<void>,
+): Promise<void> {
   const begun = performance.now();
   await run();
   measured.times[step].push(performance.now() - begun);
+  measured.storing[step].push(contender.storedAtMs - begun);
 }
 
-async function runRound(contender: Contender, shape: Shape, measured: Measured): Promise<void> {
+async function runRound(turn: Turn, shape: Shape): Promise<void> {
+  const { contender, measured } = turn;
   const before = contender.flowCount();
-  await time(measured, "realise", () => contender.applyRules(shape.rules));
+  await time(turn, "realise", () => contender.applyRules(shape.rules));
   measured.flows.push(contender.flowCount() - before);
   for (let n = 0; n < singles; n++) {
-    await time(measured, "+1 rule", () => contender.addRule(extraRule));
-    await time(measured, "-1 rule", () => contender.removeRule());
-    await time(measured, "+1 endpoint", () => contender.addEndpoint());
-    await time(measured, "-1 endpoint", () => contender.removeEndpoint());
+    await time(turn, "+1 rule", () => contender.addRule(extraRule));
+    await time(turn, "-1 rule", () => contender.removeRule());
+    await time(turn, "+1 endpoint", () => contender.addEndpoint());
+    await time(turn, "-1 endpoint", () => contender.removeEndpoint());
   }
-  await time(measured, "remove all", () => contender.removeRules());
+  await time(turn, "remove all", () => contender.removeRules());
   const after = contender.flowCount();
   if (after !== before) {
     throw new Error(`${contender.name}: expected ${before} flows without rules, got ${after}`);
   }
 }
 
-function nothing(): Measured {
+function noTimes(): Measured["times"] {
   return {
-    times: {
-      realise: [],
-      "+1 rule": [],
-      "-1 rule": [],
-      "+1 endpoint": [],
-      "-1 endpoint": [],
-      "remove all": [],
-    },
-    flows: [],
+    realise: [],
+    "+1 rule": [],
+    "-1 rule": [],
+    "+1 endpoint": [],
+    "-1 endpoint": [],
+    "remove all": [],
   };
+}
+
+function nothing(): Measured {
+  return { times: noTimes(), storing: noTimes(), flows: [] };
 }
 
 /** The contenders take turns; the first round of each warms up. */
 async function measure({ shape, isobar = {}, ovnRounds = 0 }: Case): Promise<Measured[]> {
   const options = { perSide, pairs: shape.pairs };
   await using stack = new AsyncDisposableStack();
-  const contenders: { contender: Contender; rounds: number; measured: Measured }[] = [
+  const contenders: (Turn & { readonly rounds: number })[] = [
     {
       contender: stack.use(await Isobar.start({ ...options, ...isobar })),
       rounds,
@@ -115,7 +129,7 @@ async function measure({ shape, isobar = {}, ovnRounds = 0 }: Case): Promise<Mea
   for (let round = 0; round <= rounds; round++) {
     for (const one of round % 2 === 0 ? contenders : contenders.toReversed()) {
       if (round > one.rounds) continue;
-      await runRound(one.contender, shape, round === 0 ? nothing() : one.measured);
+      await runRound(round === 0 ? { ...one, measured: nothing() } : one, shape);
     }
   }
   return contenders.map(({ measured }) => measured);
@@ -133,7 +147,7 @@ function spread(numbers: readonly number[]): string {
 
 function row(...cells: readonly string[]): string {
   const [first = "", ...rest] = cells;
-  return `  ${first.padEnd(14)}${rest.map((cell) => cell.padEnd(24)).join("")}`.trimEnd();
+  return `  ${first.padEnd(14)}${rest.map((cell) => cell.padEnd(22)).join("")}`.trimEnd();
 }
 
 /** The most flows that the rules may add: endpoints of both groups, pairs of groups, port entries, and a constant. */
@@ -145,18 +159,19 @@ function flowTarget({ pairs, rules }: Shape): number {
 function report(name: string, { shape }: Case, [ours, theirs]: readonly Measured[]): void {
   const roundCounts = `rounds: ${ours?.flows.length} and ${theirs?.flows.length}`;
   console.log(`\n${name}: ${shape.name}, ${perSide} × ${perSide} endpoints; ${roundCounts}`);
-  console.log(row("ms", "Isobar", "OVN", "ratio", "target"));
+  console.log(row("ms", "Isobar", "of it storing", "OVN", "ratio", "target"));
   for (const step of steps) {
     const [a = [], b = []] = [ours?.times[step], theirs?.times[step]];
+    const storing = spread(ours?.storing[step] ?? []);
     const ratio = `${(median(b) / median(a)).toFixed(1)} x faster`;
     const target = targets[step];
     const met = target === undefined ? "" : `${target} ${median(a) <= target ? "met" : "MISSED"}`;
-    console.log(row(step, spread(a), spread(b), ratio, met));
+    console.log(row(step, spread(a), storing, spread(b), ratio, met));
   }
   const [a, b] = [median(ours?.flows ?? []), median(theirs?.flows ?? [])];
   const most = flowTarget(shape);
   const met = `${most} ${a <= most ? "met" : "MISSED"}`;
-  console.log(row("flows added", String(a), String(b), `${(b / a).toFixed(1)} x fewer`, met));
+  console.log(row("flows added", String(a), "", String(b), `${(b / a).toFixed(1)} x fewer`, met));
 }
 
 const unknown = positionals.filter((name) => !Object.hasOwn(cases, name));
