@@ -101,6 +101,23 @@ describe("AddressSpace", () => {
     assert.ok(prefixContains(parsePrefix("10.0.0.0/22"), parsePrefix("10.0.1.0/24")));
   });
 
+  test("a network that goes before its endpoints is cut anew only after the last of them", () => {
+    const space = new AddressSpace();
+    space.setDomain("d", { pools: ["10.0.0.0/23"], networkLength: { 4: 24, 6: 64 } });
+    const held = { network: "old", addresses: ["10.0.0.1"] };
+    space.setNetwork("old", { domain: "d", zone: "old", cidrs: ["10.0.0.0/24"] });
+    space.setEndpoint("old/1", held);
+    space.setEndpoint("old/2", { network: "old", addresses: ["10.0.0.2"] });
+    space.setNetwork("old", undefined);
+    const proposed = (): unknown => space.propose("d", "new");
+    assert.deepEqual(proposed(), { kind: "network", cidrs: ["10.0.1.0/24"] });
+    space.setEndpoint("old/2", undefined);
+    space.setEndpoint("old/1", held);
+    assert.deepEqual(proposed(), { kind: "network", cidrs: ["10.0.1.0/24"] });
+    space.setEndpoint("old/1", undefined);
+    assert.deepEqual(proposed(), { kind: "network", cidrs: ["10.0.0.0/24"] });
+  });
+
   test("two domains may hand out the same address", () => {
     const space = new AddressSpace();
     space.setDomain("red", dual);

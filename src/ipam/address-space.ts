@@ -127,10 +127,14 @@ class DomainSpace {
     for (const prefix of network.prefixes) this.#taken[prefix.family].count(prefix, 1);
   }
 
-  remove(id: string, network: Network): void {
+  /** No more addresses are handed out of the network; its prefixes stay taken. */
+  close(id: string, network: Network): void {
     const zone = this.zones.get(network.zone);
     zone?.delete(id);
     if (zone?.size === 0) this.zones.delete(network.zone);
+  }
+
+  free(network: Network): void {
     for (const prefix of network.prefixes) this.#taken[prefix.family].count(prefix, -1);
   }
 
@@ -155,6 +159,8 @@ export class AddressSpace {
   readonly #domains = new Map<string, DomainSpace>();
   readonly #known = new Set<string>();
   readonly #networks = new Map<string, Network>();
+  /** Networks that are gone while endpoints still have addresses of them. */
+  readonly #closed = new Map<string, Network>();
   /** Endpoint → what it holds, to give it back. */
   readonly #held = new Map<string, HeldAddresses>();
   /** Endpoints by network, also while the network is not known. */
@@ -169,13 +175,23 @@ export class AddressSpace {
     }
   }
 
-  /** @throws {AddressError} when a CIDR cannot be read. */
+  /**
+   * A network that goes while endpoints have addresses of it stays taken until the last of them is gone.
+   * @throws {AddressError} when a CIDR cannot be read.
+   */
   setNetwork(id: string, cidrs: NetworkCidrs | undefined): void {
     const network = cidrs && new Network(cidrs);
     const before = this.#networks.get(id);
-    if (before) this.#domain(before.domain).remove(id, before);
-    this.#networks.delete(id);
-    if (network === undefined) return;
+    if (before) {
+      this.#networks.delete(id);
+      this.#domain(before.domain).close(id, before);
+      this.#closed.set(id, before);
+    }
+    if (network === undefined) {
+      this.#freeUnheld(id);
+      return;
+    }
+    this.#free(id);
     this.#networks.set(id, network);
     this.#domain(network.domain).add(id, network);
     for (const endpoint of this.#holders.get(id) ?? []) {
@@ -187,7 +203,11 @@ export class AddressSpace {
   setEndpoint(id: string, held: HeldAddresses | undefined): void {
     const before = this.#held.get(id);
     if (before) this.#release(id, before);
-    if (held === undefined) return;
+    if (held) this.#hold(id, held);
+    if (before) this.#freeUnheld(before.network);
+  }
+
+  #hold(id: string, held: HeldAddresses): void {
     this.#held.set(id, held);
     const holders = this.#holders.get(held.network) ?? new Set<string>();
     this.#holders.set(held.network, holders.add(id));
@@ -214,6 +234,17 @@ export class AddressSpace {
     const space = this.#domains.get(name) ?? new DomainSpace();
     this.#domains.set(name, space);
     return space;
+  }
+
+  #freeUnheld(id: string): void {
+    if (!this.#holders.has(id)) this.#free(id);
+  }
+
+  #free(id: string): void {
+    const network = this.#closed.get(id);
+    if (network === undefined) return;
+    this.#closed.delete(id);
+    this.#domain(network.domain).free(network);
   }
 
   #release(id: string, held: HeldAddresses): void {
