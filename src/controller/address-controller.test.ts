@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { StatusError } from "../apimachinery/errors.ts";
+import { notFound, unavailable } from "../apimachinery/status.ts";
+import { namespaceKind } from "../kinds/namespace.ts";
 import { AddressSpace } from "../ipam/address-space.ts";
 import {
   AddressController,
@@ -9,16 +12,18 @@ import {
   type NewEndpoint,
   type StoredAddresses,
 } from "./address-controller.ts";
-import { AddressesExhaustedError } from "./errors.ts";
+import { AddressesExhaustedError, NameTakenError } from "./errors.ts";
 
 /** A store that works, and fails as often as it is told to: before the write, or after it. */
 class FakeStore implements AddressStore {
   readonly endpoints = new Map<string, KnownEndpoint>();
   readonly networks = new Map<string, { domain: string; zone: string; cidrs: readonly string[] }>();
-  failures: ("before" | "after")[] = [];
+  failures: ("before" | "after" | StatusError)[] = [];
+  reads = 0;
   #uid = 0;
 
   async read(): Promise<StoredAddresses> {
+    this.reads += 1;
     return this.#write(() => ({
       networks: new Map(this.networks),
       endpoints: new Map(this.endpoints),
@@ -46,7 +51,8 @@ class FakeStore implements AddressStore {
       const key = `${namespace}/${name}`;
       if (this.endpoints.has(key)) throw new Error(`${key} exists already`);
       const version = this.#uid++;
-      const endpoint = { uid: String(version), version, podUid, node, domain, network, addresses };
+      const placed = { podUid, node, domain, network, addresses };
+      const endpoint = { uid: String(version), version, ofPod: true, ...placed };
       this.endpoints.set(key, endpoint);
       return endpoint;
     });
@@ -61,6 +67,7 @@ class FakeStore implements AddressStore {
 
   #write<T>(write: () => T): T {
     const failure = this.failures.shift();
+    if (failure instanceof StatusError) throw failure;
     if (failure === "before") throw new Error("no answer");
     const result = write();
     if (failure === "after") throw new Error("no answer");
@@ -116,6 +123,22 @@ describe("AddressController", () => {
     assert.equal(store.endpoints.size, 0);
   });
 
+  test("an endpoint that a user made for something else stays, and a pod of its name waits", async () => {
+    const store = new FakeStore();
+    const vm = { uid: "vm", version: 1, ofPod: false, podUid: "1", node: "n1" } as const;
+    const addresses = ["10.0.0.1"];
+    store.endpoints.set("z/vm", { ...vm, domain: "default", network: "z/pods-0", addresses });
+    store.networks.set("z/pods-0", { domain: "default", zone: "z", cidrs: ["10.0.0.0/28"] });
+    const controller = start(store);
+    await controller.reconcile("z/vm");
+    controller.setPod("z/vm", pod("1"));
+    await assert.rejects(controller.reconcile("z/vm"), NameTakenError);
+    assert.equal(store.endpoints.get("z/vm")?.uid, "vm");
+    controller.setPod("z/web", pod("2"));
+    await controller.reconcile("z/web");
+    assertUnique(store);
+  });
+
   test("late news of a predecessor does not free its successor's addresses", async () => {
     const store = new FakeStore();
     const controller = start(store, ["10.0.0.0/30"]);
@@ -133,6 +156,23 @@ describe("AddressController", () => {
     }
     assertUnique(store);
     assert.equal(store.endpoints.size, 2);
+  });
+
+  test("only a write of unknown outcome has everything read again", async () => {
+    const store = new FakeStore();
+    const controller = start(store);
+    for (const [failure, reads] of [
+      [new StatusError(notFound(namespaceKind, "shop")), 0],
+      [new StatusError(unavailable("later")), 1],
+      ["after", 2],
+    ] as const) {
+      controller.setPod("shop/web", pod(`after ${reads}`));
+      store.failures = [failure];
+      await assert.rejects(controller.reconcile("shop/web"));
+      await controller.reconcile("shop/web");
+      assert.equal(store.reads, reads);
+      assertUnique(store);
+    }
   });
 
   test("full pools are named, and nothing is made", async () => {

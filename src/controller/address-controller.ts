@@ -1,8 +1,9 @@
 // Gives every placed pod an Endpoint object with addresses out of its namespace's network, and takes it away again when
 // the pod is gone. Keys are `namespace/name`; what is wanted follows from the objects alone, so it does not matter which
 // event, or which crash, came before.
+import { StatusError } from "../apimachinery/errors.ts";
 import type { AddressSpace, NetworkCidrs } from "../ipam/address-space.ts";
-import { AddressesExhaustedError } from "./errors.ts";
+import { AddressesExhaustedError, NameTakenError } from "./errors.ts";
 
 /** What of a pod decides about its addresses. */
 export interface PlacedPod {
@@ -17,6 +18,8 @@ export interface KnownEndpoint {
   readonly uid: string;
   /** metadata.resourceVersion as a number: what is known is not replaced by what was before it. */
   readonly version: number;
+  /** Whether it is for a pod. Others are made by users, and only their addresses are of interest here. */
+  readonly ofPod: boolean;
   /** The pod that it was made for. */
   readonly podUid: string | undefined;
   readonly node: string;
@@ -85,7 +88,7 @@ export class AddressController {
 
   /**
    * For a work queue with one worker: proposals are made against what has been stored.
-   * @throws {AddressesExhaustedError} and whatever the store rejects with
+   * @throws {AddressesExhaustedError} @throws {NameTakenError} and whatever the store rejects with
    */
   async reconcile(key: string): Promise<void> {
     if (this.#uncertain) await this.#readAgain();
@@ -93,6 +96,10 @@ export class AddressController {
     const pod = this.#pods.get(key);
     const endpoint = this.#endpoints.get(key);
     if (endpoint && isFor(endpoint, pod)) return;
+    if (endpoint?.ofPod === false) {
+      if (pod === undefined) return;
+      throw new NameTakenError(`Endpoint ${key} is for something else than the pod of its name`);
+    }
     if (endpoint) {
       await this.#written(this.#store.deleteEndpoint(namespace, name, endpoint.uid));
       this.removeEndpoint(key, endpoint.uid);
@@ -127,7 +134,7 @@ export class AddressController {
     try {
       return await write;
     } catch (error) {
-      this.#uncertain = true;
+      if (!isRefusal(error)) this.#uncertain = true;
       throw error;
     }
   }
@@ -144,10 +151,16 @@ export class AddressController {
   }
 }
 
+/** Refused for good, and nothing written: the namespace is gone or going, for example. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof StatusError && [403, 404].includes(error.status.code);
+}
+
 /** A pod that was deleted and made again under its name is another one, and so is one that was placed elsewhere. */
 function isFor(endpoint: KnownEndpoint, pod: PlacedPod | undefined): boolean {
   return (
     pod !== undefined &&
+    endpoint.ofPod &&
     endpoint.podUid === pod.uid &&
     endpoint.node === pod.node &&
     endpoint.domain === pod.domain

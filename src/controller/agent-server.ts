@@ -58,7 +58,7 @@ export class AgentServer implements Disposable {
   /** Serves one agent on a stream that has not been started. */
   accept(stream: MessageStream): void {
     const { controller, log } = this.#options;
-    const session = new ControllerSession({ controller, nowMs: Date.now() });
+    const session = new ControllerSession({ controller, nowMs: performance.now() });
     let node: string | undefined;
     const take = (step: ControllerStep): void => {
       stream.write(step.send);
@@ -66,13 +66,14 @@ export class AgentServer implements Disposable {
       else if (step.event && node !== undefined) this.#acknowledged(node, session, step.event);
       if (step.close !== undefined) {
         log.warn({ node, reason: step.close }, "agent stream closed");
-        stream.close();
+        // One that is told why may still read it; of a peer that is gone nothing is expected.
+        stream.close(step.send.length > 0 ? undefined : new Error(step.close));
       }
     };
-    const tick = (): void => take(session.tick(Date.now()));
+    const tick = (): void => take(session.tick(performance.now()));
     this.#ticking.add(tick);
     stream.start({
-      onMessage: (message) => take(session.receive(decodeAgentMessage(message), Date.now())),
+      onMessage: (message) => take(session.receive(decodeAgentMessage(message), performance.now())),
       onClose: (reason) => {
         this.#ticking.delete(tick);
         if (node !== undefined && this.#connections.get(node)?.session === session) {

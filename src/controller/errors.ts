@@ -2,3 +2,8 @@
 export class AddressesExhaustedError extends Error {
   override readonly name = "AddressesExhaustedError";
 }
+
+/** A pod cannot have its Endpoint, as somebody made one of its name for something else. Tried again until that is gone. */
+export class NameTakenError extends Error {
+  override readonly name = "NameTakenError";
+}

@@ -162,6 +162,7 @@ export function knownEndpoint(key: string, object: unknown): KnownEndpoint {
   return {
     uid: stringOf(fieldAt(object, "metadata", "uid")) ?? "",
     version: Number(fieldAt(object, "metadata", "resourceVersion")),
+    ofPod: fieldAt(object, "spec", "attachment", "kind") === "Pod",
     podUid: podUidOf(object),
     node: stringOf(fieldAt(object, "spec", "node")) ?? "",
     domain: stringOf(fieldAt(object, "spec", "domain")) ?? "",
