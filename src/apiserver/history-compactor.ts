@@ -9,11 +9,16 @@ const checkMs = 10 * 1000;
 const longestHistory = 100_000;
 
 /** Keeps the store's history to some minutes, until the signal is aborted. Watches that fall behind begin anew. */
-export async function runCompactor(store: Store, log: Log, signal: AbortSignal): Promise<void> {
+export async function runCompactor(
+  store: Store,
+  log: Log,
+  signal: AbortSignal,
+  wait: typeof pause = pause,
+): Promise<void> {
   let previous = await store.currentRevision();
   let sinceMs = 0;
   while (!signal.aborted) {
-    await pause(checkMs, signal);
+    await wait(checkMs, signal);
     sinceMs += checkMs;
     if (signal.aborted) return;
     const current = await store.currentRevision();
@@ -26,7 +31,12 @@ export async function runCompactor(store: Store, log: Log, signal: AbortSignal):
       sinceMs = 0;
     }
     if (revision <= oldest) continue;
-    await store.compact(revision);
-    log.debug({ revision }, "compacted");
+    try {
+      await store.compact(revision);
+      log.debug({ revision }, "compacted");
+    } catch (err) {
+      // A full disk, perhaps: history must not grow for ever once there is room again.
+      log.warn({ err, revision }, "cannot compact the history now");
+    }
   }
 }
