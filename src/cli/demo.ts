@@ -10,6 +10,7 @@ import type { ExternalHost, ProbeResult } from "../lab/protocol.ts";
 import { findLab, stopLab } from "../lab/start.ts";
 import { explainConnection, formatExplanation } from "./explain.ts";
 import { runProbes } from "./lab-probe.ts";
+import { Interrupt } from "./interrupt.ts";
 import { applyAll, bringUp, nextCommands, settle } from "./lab-up.ts";
 import { readManifests } from "./manifest-files.ts";
 import { fetchPolicyObjects } from "./policy-objects.ts";
@@ -103,25 +104,27 @@ function show(title: string, round: Round): void {
   for (const mismatch of round.mismatches) console.log(`  ${mismatch}`);
 }
 
-async function runDemo(paths: LabPaths, progress: Progress): Promise<boolean> {
+async function runDemo(
+  paths: LabPaths,
+  hosts: readonly ExternalHost[],
+  progress: Progress,
+): Promise<boolean> {
   const manifests = readManifests([shop]);
   const policies = manifests.filter(({ kind }) => kind === "NetworkPolicy");
   const others = manifests.filter(({ kind }) => kind !== "NetworkPolicy");
-  const { status } = await bringUp(paths, nodes, progress);
-  const { externalHosts } = status;
   progress.say(`applying ${others.length} objects of examples/shop, without its policies`);
   await applyAll(paths, others);
   await settle(paths, progress);
   progress.say("opening every connection, with no policy yet");
-  const before = await runRound(paths, externalHosts);
+  const before = await runRound(paths, hosts);
   show("before the policies", before);
   progress.say(`applying ${policies.length} policies`);
   await applyAll(paths, policies);
   await settle(paths, progress);
   progress.say("opening every connection again");
-  const after = await runRound(paths, externalHosts);
+  const after = await runRound(paths, hosts);
   show("with the policies", after);
-  console.log(`\n== why some were denied\n\n${explainDenials(after, externalHosts)}\n`);
+  console.log(`\n== why some were denied\n\n${explainDenials(after, hosts)}\n`);
   return before.mismatches.length + after.mismatches.length === 0;
 }
 
@@ -134,11 +137,13 @@ export async function demo({ lab, once }: DemoOptions): Promise<void> {
       `lab "${lab}" is up already: take it down, or give the demo another one with --lab`,
     );
   }
+  using interrupt = new Interrupt();
+  const { status } = await bringUp(paths, nodes, progress, interrupt.signal);
   let agreed = false;
   try {
-    agreed = await runDemo(paths, progress);
+    agreed = await interrupt.orThrow(runDemo(paths, status.externalHosts, progress));
   } finally {
-    if (once) {
+    if (once || interrupt.signal.aborted) {
       progress.say("tearing everything down");
       await stopLab(paths);
     }

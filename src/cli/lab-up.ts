@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { ApiClient } from "../client/api-client.ts";
 import { applyManifest } from "../client/apply-manifest.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
@@ -6,7 +8,8 @@ import { kinds } from "../kinds/kinds.ts";
 import { request } from "../lab/lab-client.ts";
 import { type LabPaths, labPaths } from "../lab/paths.ts";
 import type { LabStatus } from "../lab/protocol.ts";
-import { findLab, startLab } from "../lab/start.ts";
+import { findLab, startLab, stopLab } from "../lab/start.ts";
+import { Interrupt } from "./interrupt.ts";
 import { readManifests } from "./manifest-files.ts";
 import { Progress } from "./progress.ts";
 
@@ -19,29 +22,19 @@ export interface LabUpOptions {
   readonly nodes: number;
 }
 
-/** Resolves with the lab's status; Ctrl-C tears down what was begun. */
+/** Resolves with the lab's status. A new one is torn down when the signal is aborted meanwhile, and not afterwards. */
 export async function bringUp(
   paths: LabPaths,
   nodes: number,
   progress: Progress,
+  signal: AbortSignal,
 ): Promise<{ readonly status: LabStatus; readonly isNew: boolean }> {
   const running = await findLab(paths);
   if (running !== undefined) return { status: running, isNew: false };
-  const interrupt = new AbortController();
-  const abort = (): void => {
-    progress.say("interrupted: tearing down what was begun");
-    interrupt.abort();
-  };
-  process.once("SIGINT", abort);
-  process.once("SIGTERM", abort);
-  try {
-    const onProgress = (text: string): void => progress.say(text);
-    const status = await startLab(paths, { nodes, onProgress, signal: interrupt.signal });
-    return { status, isNew: true };
-  } finally {
-    process.off("SIGINT", abort);
-    process.off("SIGTERM", abort);
-  }
+  const sayInterrupted = (): void => progress.say("interrupted: tearing down what was begun");
+  signal.addEventListener("abort", sayInterrupted, { once: true });
+  const onProgress = (text: string): void => progress.say(text);
+  return { status: await startLab(paths, { nodes, onProgress, signal }), isNew: true };
 }
 
 /** Applies manifests in order and says what became of each. */
@@ -74,14 +67,27 @@ export async function labUp({ lab, filename, nodes }: LabUpOptions): Promise<voi
   // Files are read before anything is made, so that a mistake in one costs nothing.
   const manifests = readManifests(filename);
   const progress = new Progress();
-  const { status, isNew } = await bringUp(paths, nodes, progress);
+  using interrupt = new Interrupt();
+  const { status, isNew } = await bringUp(paths, nodes, progress, interrupt.signal);
   if (!isNew) progress.say(`lab "${lab}" is up already, with ${status.nodes.length} nodes`);
   if (manifests.length > 0) {
-    await applyAll(paths, manifests, (text) => progress.say(text));
-    await settle(paths, progress);
+    try {
+      await interrupt.orThrow(applyAndSettle(paths, manifests, progress));
+    } finally {
+      if (isNew && interrupt.signal.aborted) await stopLab(paths);
+    }
   }
   progress.say(`lab "${lab}" is up`);
   console.log(nextCommands(lab));
+}
+
+async function applyAndSettle(
+  paths: LabPaths,
+  manifests: readonly Manifest[],
+  progress: Progress,
+): Promise<void> {
+  await applyAll(paths, manifests, (text) => progress.say(text));
+  await settle(paths, progress);
 }
 
 export function nextCommands(lab: string): string {
@@ -89,10 +95,18 @@ export function nextCommands(lab: string): string {
   return [
     "",
     "Next:",
+    ...(hasKubectl()
+      ? []
+      : ["  apt-get install kubernetes-client    # kubectl, which is missing here"]),
     `  export KUBECONFIG=$(${command} lab kubeconfig${option})`,
     "  kubectl get pods -A -o wide",
     `  ${command} lab status${option}`,
     `  ${command} lab probe${option}`,
     `  ${command} lab down${option}`,
   ].join("\n");
+}
+
+function hasKubectl(): boolean {
+  const directories = (process.env["PATH"] ?? "").split(":");
+  return directories.some((directory) => existsSync(join(directory, "kubectl")));
 }
