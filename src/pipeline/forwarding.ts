@@ -84,7 +84,10 @@ function renderTunnelGuard(): Flow[] {
 type StateFlag = keyof typeof ctState;
 
 /** Matches connections with all of the flags of `set` and none of `clear`. */
-export function whereState(set: readonly StateFlag[], clear: readonly StateFlag[] = []): KnownMatch {
+export function whereState(
+  set: readonly StateFlag[],
+  clear: readonly StateFlag[] = [],
+): KnownMatch {
   const bitsOf = (flags: readonly StateFlag[]): bigint =>
     flags.reduce((bits, flag) => bits | ctState[flag], 0n);
   return whereField("ct_state", bitsOf(set), bitsOf([...set, ...clear]));
