@@ -34,6 +34,11 @@ test("without a token, or with a wrong one, nothing but health and version is an
   assert.equal((await api.raw("GET", "/healthz", { token: undefined, headers })).code, 401);
 });
 
+test("a path that is none is the client's fault", async () => {
+  await using api = await startTestApi();
+  assert.equal((await api.raw("GET", "//", { token: undefined })).code, 400);
+});
+
 test("a token tells who asks", async () => {
   const { code, body } = await api.raw("POST", review, { body: {} });
   assert.equal(code, 201);

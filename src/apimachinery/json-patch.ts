@@ -1,10 +1,13 @@
 // JSON Patch (RFC 6902).
-import jsonPatch from "fast-json-patch";
+import jsonPatch, { type Operation } from "fast-json-patch";
 import { PatchError } from "./errors.ts";
 import { isDeeperThan, isObject, maximumDepth } from "./json.ts";
 
 /** So many operations may stand in one patch; a limit against abuse, as upstream's. */
 const maximumOperations = 10_000;
+
+/** Characters of JSON that a patch may copy in all: copies of copies double each time. */
+const maximumCopied = 3 * 1024 * 1024;
 
 /** @throws {PatchError} when the patch is malformed, a path does not exist or a `test` fails. Changes no argument. */
 export function applyJsonPatch(document: unknown, patch: unknown): unknown {
@@ -17,12 +20,41 @@ export function applyJsonPatch(document: unknown, patch: unknown): unknown {
     throw new PatchError(`the patch is nested more than ${maximumDepth} deep`);
   }
   try {
-    const validate = true;
-    return jsonPatch.applyPatch(structuredClone(document), structuredClone(patch), validate)
-      .newDocument;
+    return applyAll(structuredClone(document), structuredClone(patch));
   } catch (error) {
+    if (error instanceof PatchError) throw error;
     throw new PatchError(`the JSON patch cannot be applied: ${describe(error)}`, { cause: error });
   }
+}
+
+/** Changes its argument. */
+function applyAll(document: unknown, patch: readonly Operation[]): unknown {
+  let current = document;
+  let copied = 0;
+  for (const [index, operation] of patch.entries()) {
+    copied += copiedLength(current, operation);
+    if (copied > maximumCopied) {
+      throw new PatchError(`the patch copies more than ${maximumCopied} characters`);
+    }
+    const [validate, mutate, guardPrototypes] = [true, true, true];
+    current = jsonPatch.applyOperation(
+      current,
+      operation,
+      validate,
+      mutate,
+      guardPrototypes,
+      index,
+    ).newDocument;
+  }
+  return current;
+}
+
+/** 0 for what is no copy, also for what is malformed: that is found when it is applied. */
+function copiedLength(document: unknown, operation: unknown): number {
+  if (!isObject(operation) || operation["op"] !== "copy") return 0;
+  const { from } = operation;
+  if (typeof from !== "string") return 0;
+  return JSON.stringify(jsonPatch.getValueByPointer(document, from))?.length ?? 0;
 }
 
 function describe(error: unknown): string {

@@ -148,3 +148,15 @@ test("any JSON as a JSON patch gives a document or a PatchError", () => {
     { numRuns: 500 },
   );
 });
+
+test("a JSON patch that copies copies is refused before it fills the memory", () => {
+  const patch = [
+    { op: "add", path: "/a", value: "x".repeat(1000) },
+    ...Array.from({ length: 60 }, (_, index) => ({ op: "copy", from: "", path: `/b${index}` })),
+  ];
+  const startMs = performance.now();
+  assert.throws(() => applyJsonPatch({}, patch), PatchError);
+  assert.ok(performance.now() - startMs < 2_000);
+  const few = patch.slice(0, 4);
+  assert.ok(JSON.stringify(applyJsonPatch({}, few)).length > 8_000);
+});

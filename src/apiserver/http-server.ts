@@ -67,7 +67,7 @@ async function answer(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const { pathname, searchParams } = new URL(request.url, "https://host");
+  const { pathname, searchParams } = targetOf(request.url);
   const user = authenticator.authenticate(request.raw);
   if (user === undefined || (user === anonymous && !openPaths.has(pathname))) {
     throw new StatusError(unauthorized());
@@ -78,6 +78,13 @@ async function answer(
   reply.hijack();
   await streams.serve(result, reply.raw);
   return reply;
+}
+
+/** @throws {StatusError} 400 */
+function targetOf(text: string): URL {
+  const url = URL.parse(text, "https://host");
+  if (url === null) throw new StatusError(badRequest("the request's path cannot be read"));
+  return url;
 }
 
 function apiRequestOf(request: FastifyRequest, query: URLSearchParams, user: User): ApiRequest {
