@@ -1,7 +1,7 @@
 // An Open vSwitch for realisation.bench.ts, with the ports of all endpoints, and processes beside it.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OvsBridge } from "../src/switch/ovs-bridge.ts";
@@ -85,4 +85,34 @@ export function countFlows(ovs: OpenVswitch): number {
   const count = /flow_count=(\d+)/.exec(text)?.[1];
   if (count === undefined) throw new Error(`expected a count of flows, got ${text}`);
   return Number(count);
+}
+
+/** Processes that this one has started and that run. */
+export function childProcesses(): ReadonlySet<string> {
+  const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return new Set(processes.filter((pid) => parentOf(pid) === process.pid));
+}
+
+function parentOf(pid: string): number | undefined {
+  try {
+    // proc(5): the command's name, which may hold anything, ends at the last parenthesis.
+    const [, parent] = /.*\) \S (\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
+    return Number(parent);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Processor time that all threads of the processes have had, in ms. */
+export function processorMs(processes: ReadonlySet<string>): number {
+  let nanoseconds = 0;
+  for (const pid of processes) {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      nanoseconds += Number.parseInt(
+        readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8"),
+        10,
+      );
+    }
+  }
+  return nanoseconds / 1e6;
 }

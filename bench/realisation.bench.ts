@@ -5,11 +5,13 @@
 // Isobar: from the HTTP request that creates NetworkPolicies to the controller's receipt of the agent's confirmation.
 // OVN: from the transaction in the northbound database to `hv_cfg`. Both have a dummy datapath with a port for every
 // endpoint, the same groups, and are otherwise idle while the other is measured. Isobar isolates by the policies themselves;
-// OVN's rule that drops by default is in force beforehand.
+// OVN's rule that drops by default is in force beforehand. CPU is the median processor time of all processes of either
+// contender, which says more than the clock on a busy machine.
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { Isobar, type IsobarOptions } from "./realisation-isobar.ts";
 import { Ovn, installOvn } from "./realisation-ovn.ts";
+import { childProcesses, processorMs } from "./realisation-switch.ts";
 import { type Contender, type Shape, extraRule, shapesOf } from "./realisation-workload.ts";
 
 const steps = [
@@ -41,11 +43,14 @@ interface Measured {
   readonly times: Record<Step, number[]>;
   /** The part of them until the change was stored. */
   readonly storing: Record<Step, number[]>;
+  /** Processor time of all of the contender's processes meanwhile. */
+  readonly processor: Record<Step, number[]>;
   readonly flows: number[];
 }
 
 interface Turn {
   readonly contender: Contender;
+  readonly processes: ReadonlySet<string>;
   readonly measured: Measured;
 }
 
@@ -68,14 +73,16 @@ const cases: Readonly<Record<string, Case>> = {
 };
 
 async function time(
-  { contender, measured }: Turn,
+  { contender, processes, measured }: Turn,
   step: Step,
   run: () => Promise<void>,
 ): Promise<void> {
+  const processorBefore = processorMs(processes);
   const begun = performance.now();
   await run();
   measured.times[step].push(performance.now() - begun);
   measured.storing[step].push(contender.storedAtMs - begun);
+  measured.processor[step].push(processorMs(processes) - processorBefore);
 }
 
 async function runRound(turn: Turn, shape: Shape): Promise<void> {
@@ -108,31 +115,35 @@ function noTimes(): Measured["times"] {
 }
 
 function nothing(): Measured {
-  return { times: noTimes(), storing: noTimes(), flows: [] };
+  return { times: noTimes(), storing: noTimes(), processor: noTimes(), flows: [] };
+}
+
+async function startTurn(start: () => Promise<Contender>): Promise<Turn> {
+  const others = childProcesses();
+  const contender = await start();
+  const processes = new Set([...childProcesses()].filter((pid) => !others.has(pid)));
+  return { contender, processes, measured: nothing() };
 }
 
 /** The contenders take turns; the first round of each warms up. */
 async function measure({ shape, isobar = {}, ovnRounds = 0 }: Case): Promise<Measured[]> {
   const options = { perSide, pairs: shape.pairs };
   await using stack = new AsyncDisposableStack();
-  const contenders: (Turn & { readonly rounds: number })[] = [
-    {
-      contender: stack.use(await Isobar.start({ ...options, ...isobar })),
-      rounds,
-      measured: nothing(),
-    },
-  ];
+  const ours = await startTurn(async () =>
+    stack.use(await Isobar.start({ ...options, ...isobar })),
+  );
+  const turns = [{ ...ours, rounds }];
   if (ovnRounds > 0) {
-    const ovn = stack.use(await Ovn.start(options));
-    contenders.push({ contender: ovn, rounds: ovnRounds, measured: nothing() });
+    const theirs = await startTurn(async () => stack.use(await Ovn.start(options)));
+    turns.push({ ...theirs, rounds: ovnRounds });
   }
   for (let round = 0; round <= rounds; round++) {
-    for (const one of round % 2 === 0 ? contenders : contenders.toReversed()) {
-      if (round > one.rounds) continue;
-      await runRound(round === 0 ? { ...one, measured: nothing() } : one, shape);
+    for (const turn of round % 2 === 0 ? turns : turns.toReversed()) {
+      if (round > turn.rounds) continue;
+      await runRound(round === 0 ? { ...turn, measured: nothing() } : turn, shape);
     }
   }
-  return contenders.map(({ measured }) => measured);
+  return turns.map(({ measured }) => measured);
 }
 
 function median(numbers: readonly number[]): number {
@@ -150,28 +161,33 @@ function row(...cells: readonly string[]): string {
   return `  ${first.padEnd(14)}${rest.map((cell) => cell.padEnd(22)).join("")}`.trimEnd();
 }
 
-/** The most flows that the rules may add: endpoints of both groups, pairs of groups, port entries, and a constant. */
-function flowTarget({ pairs, rules }: Shape): number {
+/** The most flows that the rules may add: endpoints of both groups, port entries, rules, and a constant. */
+function flowTarget({ rules }: Shape): number {
   const ports = rules.reduce((sum, rule) => sum + rule.ports.length, 0);
-  return perSide * 2 + pairs + ports + 64;
+  return perSide * 2 + ports + rules.length + 64;
 }
 
 function report(name: string, { shape }: Case, [ours, theirs]: readonly Measured[]): void {
   const roundCounts = `rounds: ${ours?.flows.length} and ${theirs?.flows.length}`;
   console.log(`\n${name}: ${shape.name}, ${perSide} × ${perSide} endpoints; ${roundCounts}`);
-  console.log(row("ms", "Isobar", "of it storing", "OVN", "ratio", "target"));
+  console.log(row("ms", "Isobar", "of it storing", "OVN", "ratio", "CPU", "target"));
   for (const step of steps) {
     const [a = [], b = []] = [ours?.times[step], theirs?.times[step]];
     const storing = spread(ours?.storing[step] ?? []);
     const ratio = `${(median(b) / median(a)).toFixed(1)} x faster`;
+    const [mine, other] = [ours, theirs].map((one) =>
+      median(one?.processor[step] ?? []).toFixed(1),
+    );
     const target = targets[step];
     const met = target === undefined ? "" : `${target} ${median(a) <= target ? "met" : "MISSED"}`;
-    console.log(row(step, spread(a), storing, spread(b), ratio, met));
+    console.log(row(step, spread(a), storing, spread(b), ratio, `${mine} / ${other}`, met));
   }
   const [a, b] = [median(ours?.flows ?? []), median(theirs?.flows ?? [])];
   const most = flowTarget(shape);
   const met = `${most} ${a <= most ? "met" : "MISSED"}`;
-  console.log(row("flows added", String(a), "", String(b), `${(b / a).toFixed(1)} x fewer`, met));
+  console.log(
+    row("flows added", String(a), "", String(b), `${(b / a).toFixed(1)} x fewer`, "", met),
+  );
 }
 
 const unknown = positionals.filter((name) => !Object.hasOwn(cases, name));
