@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { defaultLabName } from "../lab/paths.ts";
+import { CliError } from "./errors.ts";
 import { outputOption } from "./output.ts";
 
 function parseCount(text: string): number {
@@ -27,6 +28,12 @@ function filesOption(): Option {
   return new Option("-f, --filename <path...>", description).default([], "none");
 }
 
+/** What a lab is made of, and its files, are root's. @throws {CliError} */
+function requireRoot(): void {
+  if (process.geteuid?.() !== 0)
+    throw new CliError("the lab needs root: it makes network namespaces and switches");
+}
+
 function addLabUpAndDown(lab: Command): void {
   lab
     .command("up")
@@ -43,7 +50,10 @@ function addLabUpAndDown(lab: Command): void {
 }
 
 function addLab(program: Command): void {
-  const lab = program.command("lab").description("several nodes and their pods on this machine");
+  const lab = program
+    .command("lab")
+    .description("several nodes and their pods on this machine")
+    .hook("preAction", requireRoot);
   addLabUpAndDown(lab);
   lab
     .command("status")
@@ -98,6 +108,7 @@ export function createProgram(): Command {
     .description("bring up the shop on three nodes and check every verdict with real connections")
     .addOption(labOption())
     .option("--once", "tear everything down at the end", false)
+    .hook("preAction", requireRoot)
     .action(async (options) => (await import("./demo.ts")).demo(options));
   addLab(program);
   program
