@@ -1,10 +1,10 @@
-import { parse as parseYaml } from "yaml";
 import { SelectorError, StatusError } from "../apimachinery/errors.ts";
 import type { FieldValidation } from "../apimachinery/object.ts";
 import { badRequest, notAcceptable, unsupportedMediaType } from "../apimachinery/status.ts";
 import type { User } from "./authentication.ts";
 import { decodeProtobufObject } from "./protobuf-object.ts";
 import { type MediaType, negotiateShape, parseMediaType, type Shape } from "./media-type.ts";
+import { parseYamlBody } from "./yaml-body.ts";
 
 /** One request to a resource, its headers and parameters not yet understood. */
 export interface ApiRequest {
@@ -47,7 +47,7 @@ export function bodyOf(request: ApiRequest): unknown {
     case "":
       return parseText(request, (text) => JSON.parse(text));
     case "application/yaml":
-      return parseText(request, parseYaml);
+      return parseText(request, parseYamlBody);
     case protobufType:
       return decoding(() => decodeProtobufObject(request.body ?? Buffer.alloc(0)));
     default:

@@ -1,4 +1,3 @@
-import { parse as parseYaml } from "yaml";
 import { applyConfiguration } from "../apimachinery/apply.ts";
 import { PatchError, StatusError } from "../apimachinery/errors.ts";
 import { applyJsonPatch } from "../apimachinery/json-patch.ts";
@@ -20,6 +19,7 @@ import {
 } from "./api-request.ts";
 import type { ObjectService, Target, Written } from "./object-service.ts";
 import { formatTime } from "./prepare.ts";
+import { parseYamlBody } from "./yaml-body.ts";
 
 const applyType = "application/apply-patch+yaml";
 
@@ -84,7 +84,7 @@ async function applyObject(
   if (manager === "") {
     throw new StatusError(badRequest("fieldManager: Required value: is required for apply patch"));
   }
-  const body = parseText(request, parseYaml);
+  const body = parseText(request, parseYamlBody);
   const { object: configuration, warnings } = decodeObject(kind, body, fieldValidationOf(query));
   checkName(configuration, target);
   const writer = {
