@@ -4,6 +4,7 @@ import { StatusError } from "../apimachinery/errors.ts";
 import {
   badRequest,
   internalError,
+  noSuchPath,
   type Status,
   tooLarge,
   unauthorized,
@@ -20,6 +21,8 @@ import { ObjectWatch } from "./watch-objects.ts";
 import type { WatchStreams } from "./watch-streams.ts";
 
 const bodyLimitBytes = 3 * 1024 * 1024;
+/** Of a request's head. Selectors are in its URL, and can be long. */
+const headLimitBytes = 1024 * 1024;
 
 /** Paths that tell nothing and are open to everyone. */
 const openPaths = new Set(["/healthz", "/livez", "/readyz", "/version"]);
@@ -43,11 +46,14 @@ export function makeHttpServer(options: HttpServerOptions, api: () => Api): Fast
     // A client without a certificate may have a token.
     rejectUnauthorized: false,
     minVersion: "TLSv1.2",
+    maxHeaderSize: headLimitBytes,
   } as const;
   const app: FastifyInstance = fastify({
     https,
     bodyLimit: bodyLimitBytes,
     forceCloseConnections: "idle",
+    // A URL that cannot be read.
+    frameworkErrors: (error, _request, reply) => void sendStatus(reply, badRequest(error.message)),
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
@@ -57,6 +63,7 @@ export function makeHttpServer(options: HttpServerOptions, api: () => Api): Fast
       options.log.error({ err: error, url: request.url }, "request failed");
     return sendStatus(reply, status);
   });
+  app.setNotFoundHandler((_request, reply) => sendStatus(reply, noSuchPath()));
   app.all("/*", (request, reply) => answer(options, api(), request, reply));
   return app;
 }

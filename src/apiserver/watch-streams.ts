@@ -52,9 +52,10 @@ export class WatchStreams {
   async #write(response: ServerResponse, lines: string): Promise<void> {
     if (response.destroyed || response.write(lines)) return;
     const stalled = setTimeout(() => response.destroy(), this.#limits.stallTimeoutMs);
-    await new Promise<void>((resolve) => {
-      response.once("drain", resolve).once("close", resolve);
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    response.once("drain", resolve).once("close", resolve);
+    await promise;
+    response.off("drain", resolve).off("close", resolve);
     clearTimeout(stalled);
   }
 }
