@@ -64,7 +64,7 @@ export class Attachments {
     });
   }
 
-  /** @throws {AttachError} after taking everything back that was made. */
+  /** @throws {AttachError} after taking everything back that it made; what an earlier request made stays. */
   async attach(request: AttachRequest): Promise<Attached> {
     const port = portNameOf(request.container, request.interface);
     try {
@@ -134,7 +134,7 @@ export class Attachments {
       await this.#addPort(record, await database.bridge(signal));
       await readiness.enforced(endpoint, signal);
     } catch (error) {
-      await this.#remove(port);
+      if (!whole) await this.#remove(port);
       throw error;
     }
     this.#options.log.info({ endpoint: endpoint.id, port }, "attached");

@@ -313,6 +313,22 @@ test("an attach that cannot be completed says what is missing and leaves nothing
   assert.equal(await verdict(netnsOf(pods[1]!), "10.9.0.1", 80), "allowed");
 });
 
+test("an attachment outlives a repeated request for it that fails", async () => {
+  const [web, clientA] = pods;
+  assert.ok(web && clientA);
+  const reply = await agents[0]?.request({
+    type: "attach",
+    endpoint: clientA.name,
+    container: clientA.name,
+    netns: netnsOf(clientA),
+    interface: "eth0",
+    timeoutMs: 0,
+  });
+  assert.ok(reply?.type === "error", JSON.stringify(reply));
+  assert.equal(reply.code, "timeout");
+  assert.equal(await verdict(netnsOf(clientA), "10.9.0.1", 80), "allowed");
+});
+
 test("a pod without known policies is not let in", async () => {
   const [, clientA] = pods;
   assert.ok(clientA);
