@@ -19,7 +19,8 @@ import {
   groupName,
 } from "./realisation-workload.ts";
 
-const confirmTimeoutMs = 120_000;
+/** Far more than it takes where nothing else runs. */
+const confirmTimeoutMs = 600_000;
 
 /** Installs Debian's packages when they are missing. @throws {Error} when that is not possible. */
 export function installOvn(): void {
