@@ -165,9 +165,26 @@ export class LabNode {
     });
   }
 
-  /** The bridge's interface lives and dies with the switch's process, and its addresses with it. */
+  /**
+   * The bridge's interface lives and dies with the switch's process, and its addresses with it. At first the switch takes
+   * it down once more to give it its MAC, which may lose addresses and routes: then they are configured again.
+   */
   async #configureUnderlay(pid: number): Promise<void> {
     await until(`${underlayBridge} of ${this.name}`, () => hasBridge(pid));
+    const deadline = performance.now() + startTimeoutMs;
+    for (;;) {
+      try {
+        await this.#addressUnderlay();
+        await untilReached(this.#plan, 1_000);
+        return;
+      } catch (error) {
+        if (performance.now() > deadline) throw error;
+        await sleep(20);
+      }
+    }
+  }
+
+  async #addressUnderlay(): Promise<void> {
     const { netns, placements } = this.#plan;
     await runScript(netns, [
       `ip link set ${underlayBridge} up`,
@@ -176,6 +193,5 @@ export class LabNode {
         `ip route replace default via ${router} dev ${underlayBridge}`,
       ]),
     ]);
-    await untilReached(this.#plan);
   }
 }

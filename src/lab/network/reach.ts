@@ -4,14 +4,15 @@ import { netnsPath } from "./command.ts";
 import type { HostPlan } from "./plan.ts";
 import { Prober } from "./prober.ts";
 
-const timeoutMs = 15_000;
-
 /**
  * Waits until packets pass between a host and its routers: the kernel and the switch take a moment after their interfaces
  * are up.
  * @throws {LabError}
  */
-export async function untilReached({ name, netns, placements }: HostPlan): Promise<void> {
+export async function untilReached(
+  { name, netns, placements }: HostPlan,
+  timeoutMs = 15_000,
+): Promise<void> {
   const prober = new Prober();
   const deadline = performance.now() + timeoutMs;
   const reach = async (to: string): Promise<void> => {
