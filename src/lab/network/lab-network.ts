@@ -38,14 +38,24 @@ export interface ExternalHost {
 /** The fabric's bridge, on which the nodes are. */
 const bridge = "underlay";
 
+/** A probe that arrives where nobody listens is told so every time: the kernel would soon fall silent. */
+const refusalSettings = [
+  "echo 0 >/proc/sys/net/ipv4/icmp_ratemask",
+  "echo 0 >/proc/sys/net/ipv6/icmp/ratelimit",
+  "[ ! -e /proc/sys/net/ipv6/icmp/ratemask ] || echo >/proc/sys/net/ipv6/icmp/ratemask",
+];
+
 /**
  * For every namespace, before its interfaces are up. Addresses are given out, and asking around whether another host has
  * them keeps a link from being used for its first seconds.
  */
 const hostSettings = [
+  ...refusalSettings,
   "for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >$f; done",
   "ip link set lo up",
 ];
+
+const podSettings = ["ip link set lo up", ...refusalSettings].join("\n");
 
 /** Namespaces that forward for others also take packets whose way back would be another one. */
 const routerSettings = [
@@ -186,7 +196,7 @@ export class LabNetwork {
       names
         .map(
           (name) =>
-            `[ -e ${netnsPath(name)} ] || ip netns add ${name}\nip -n ${name} link set lo up\n`,
+            `[ -e ${netnsPath(name)} ] || ip netns add ${name}\nnsenter --net=${netnsPath(name)} sh -ec '${podSettings}'\n`,
         )
         .join(""),
     );

@@ -2,6 +2,7 @@
 // pods, through sockets made in their network namespaces.
 import { type Socket as UdpSocket, createSocket } from "node:dgram";
 import { type Socket as TcpSocket, createServer } from "node:net";
+import { LabError } from "../errors.ts";
 import { RawSctpSocket, readWatcher, SystemCallError, bindPort } from "./native.ts";
 import { decodeSctp, encodeSctp } from "./sctp-packet.ts";
 
@@ -62,19 +63,24 @@ function listenUdp(netns: string, port: number, identity: string): UdpSocket {
 }
 
 /**
- * Answers each INIT on one of the ports with an INIT ACK that carries the identity as its state cookie, and other INITs
- * with an ABORT, as an SCTP end point does. Associations are never completed.
+ * The SCTP of one namespace. Answers an INIT to a port where somebody listens with an INIT ACK that carries his identity
+ * as its state cookie, and other INITs with an ABORT, as an SCTP end point does. Associations are never completed. It is
+ * there also where nobody listens: the kernel's own answer, an ICMP error, does not say to which of several probes.
  */
 class SctpResponder {
   readonly #sockets: readonly RawSctpSocket[];
-  readonly #ports: ReadonlySet<number>;
-  readonly #identity: string;
+  readonly #identities = new Map<number, string>();
 
-  constructor(spec: ListenerSpec, ports: ReadonlySet<number>) {
-    this.#ports = ports;
-    this.#identity = spec.identity;
-    this.#sockets = [new RawSctpSocket(spec.netns, 4), new RawSctpSocket(spec.netns, 6)];
+  constructor(netns: string) {
+    this.#sockets = [new RawSctpSocket(netns, 4), new RawSctpSocket(netns, 6)];
     for (const socket of this.#sockets) readWatcher.watch(socket.fd, () => this.#answer(socket));
+  }
+
+  /** @throws {LabError} when somebody listens there */
+  listen(port: number, identity: string): Closable {
+    if (this.#identities.has(port)) throw new LabError(`SCTP port ${port} is in use`);
+    this.#identities.set(port, identity);
+    return { close: () => this.#identities.delete(port) };
   }
 
   close(): void {
@@ -102,35 +108,44 @@ class SctpResponder {
       destinationPort: packet.sourcePort,
       verificationTag: packet.initiateTag,
     };
-    const cookie = Buffer.from(this.#identity);
-    const answer = this.#ports.has(packet.destinationPort)
-      ? encodeSctp({ kind: "init-ack", ...back, initiateTag: 1, cookie })
-      : encodeSctp({ kind: "abort", ...back });
+    const identity = this.#identities.get(packet.destinationPort);
+    const answer =
+      identity === undefined
+        ? encodeSctp({ kind: "abort", ...back })
+        : encodeSctp({ kind: "init-ack", ...back, initiateTag: 1, cookie: Buffer.from(identity) });
     socket.send(answer, datagram?.sender);
   }
 }
 
-/** All listeners of a lab, by network namespace and, several pods sharing their node's, by identity. */
+/** What is open in one network namespace: pods that use their node's share it. */
+interface Shared {
+  readonly sctp: SctpResponder;
+  readonly byIdentity: Map<string, readonly Closable[]>;
+}
+
+/** All listeners of a lab, by network namespace and identity. */
 export class Listeners {
-  readonly #open = new Map<string, Map<string, readonly Closable[]>>();
+  readonly #open = new Map<string, Shared>();
 
   /**
    * Opens the ports; what the same identity had open there is closed first.
    * @throws {LabError} when there is no such namespace or a port cannot be had. Then none of them is open.
    */
-  open(spec: ListenerSpec): void {
-    const { netns, identity, ports } = spec;
+  open({ netns, identity, ports }: ListenerSpec): void {
     this.close(netns, identity);
+    const shared = this.#open.get(netns) ?? {
+      sctp: new SctpResponder(netns),
+      byIdentity: new Map(),
+    };
     const opened: Closable[] = [];
-    const shared = this.#open.get(netns) ?? new Map<string, readonly Closable[]>();
-    this.#open.set(netns, shared.set(identity, opened));
+    this.#open.set(netns, shared);
+    shared.byIdentity.set(identity, opened);
     try {
       for (const { protocol, port } of ports) {
         if (protocol === "tcp") opened.push(listenTcp(netns, port, identity));
         else if (protocol === "udp") opened.push(listenUdp(netns, port, identity));
+        else opened.push(shared.sctp.listen(port, identity));
       }
-      const sctp = ports.filter(({ protocol }) => protocol === "sctp").map(({ port }) => port);
-      if (sctp.length > 0) opened.push(new SctpResponder(spec, new Set(sctp)));
     } catch (error) {
       this.close(netns, identity);
       throw error;
@@ -141,12 +156,14 @@ export class Listeners {
   close(netns: string, identity?: string): void {
     const shared = this.#open.get(netns);
     if (shared === undefined) return;
-    for (const [name, opened] of shared) {
+    for (const [name, opened] of shared.byIdentity) {
       if (identity !== undefined && identity !== name) continue;
       for (const one of opened) one.close();
-      shared.delete(name);
+      shared.byIdentity.delete(name);
     }
-    if (shared.size === 0) this.#open.delete(netns);
+    if (shared.byIdentity.size > 0) return;
+    shared.sctp.close();
+    this.#open.delete(netns);
   }
 
   closeAll(): void {
