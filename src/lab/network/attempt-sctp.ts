@@ -9,7 +9,7 @@ import { decodeSctp, encodeSctp } from "./sctp-packet.ts";
  * pass both ways. The kernel's own SCTP is not used: many kernels are built without.
  * @throws {LabError} when not even an attempt can be made.
  */
-export function attemptSctp({ netns, to, port }: ProbeTarget): Attempt {
+export function attemptSctp({ netns, to, port, from }: ProbeTarget): Attempt {
   const { promise, resolve } = Promise.withResolvers<AttemptResult>();
   const address = parseAddress(to);
   const socket = new RawSctpSocket(netns, address.family);
@@ -37,6 +37,7 @@ export function attemptSctp({ netns, to, port }: ProbeTarget): Attempt {
   };
   readWatcher.watch(socket.fd, receive);
   try {
+    if (from !== undefined) socket.bind(parseAddress(from));
     socket.connect(address);
     socket.send(encodeSctp({ kind: "init", sourcePort, destinationPort: port, initiateTag }));
   } catch (error) {

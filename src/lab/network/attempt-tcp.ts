@@ -12,9 +12,9 @@ import { connectTcp } from "./native.ts";
 const maxAnswerLength = 1024;
 
 /** Connects and reads what the server says first. @throws {LabError} when not even an attempt can be made. */
-export function attemptTcp({ netns, to, port }: ProbeTarget): Attempt {
+export function attemptTcp({ netns, to, port, from }: ProbeTarget): Attempt {
   const { promise, resolve } = Promise.withResolvers<AttemptResult>();
-  const socket = new Socket({ fd: connectTcp(netns, to, port) });
+  const socket = new Socket({ fd: connectTcp(netns, to, port, from) });
   let answer = "";
   const answered = (): AttemptResult => ({ kind: "answered", by: identityIn(answer) });
   socket.setEncoding("utf8");

@@ -10,10 +10,10 @@ import {
 import { openUdp } from "./native.ts";
 
 /** Sends one datagram and waits for one back. @throws {LabError} when not even an attempt can be made. */
-export function attemptUdp({ netns, to, port }: ProbeTarget): Attempt {
+export function attemptUdp({ netns, to, port, from }: ProbeTarget): Attempt {
   const { promise, resolve } = Promise.withResolvers<AttemptResult>();
   const { family } = parseAddress(to);
-  const fd = openUdp(netns, family);
+  const fd = openUdp(netns, family, from);
   const socket = createSocket(family === 4 ? "udp4" : "udp6");
   let open = true;
   const close = (): void => {

@@ -5,6 +5,8 @@ export interface ProbeTarget {
   /** An IPv4 or IPv6 address. */
   readonly to: string;
   readonly port: number;
+  /** One of the namespace's addresses, where it has several. */
+  readonly from?: string;
 }
 
 /** What one attempt of a probe came to know. `code` is an error's name, e.g. `ECONNREFUSED`. */

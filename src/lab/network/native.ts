@@ -112,11 +112,20 @@ function openSocket(netns: string, family: 4 | 6, type: number, protocol = 0): n
   return inNetns(netns, () => check("socket", Number(socket(domain, flags, protocol))));
 }
 
-/** A TCP socket in the namespace whose connection is under way. The caller owns the descriptor. */
-export function connectTcp(netns: string, to: string, port: number): number {
+function bindTo(fd: number, address: Address | undefined, port: number): void {
+  const bytes = socketAddress(address, port);
+  check(`bind to port ${port}`, Number(bind(fd, bytes, bytes.length)));
+}
+
+/**
+ * A TCP socket in the namespace whose connection is under way, from one of the namespace's addresses if that matters. The
+ * caller owns the descriptor.
+ */
+export function connectTcp(netns: string, to: string, port: number, from?: string): number {
   const address = parseAddress(to);
   const fd = openSocket(netns, address.family, SOCK_STREAM);
   try {
+    if (from !== undefined) bindTo(fd, parseAddress(from), 0);
     startConnect(fd, address, port);
   } catch (error) {
     closeSync(fd);
@@ -133,17 +142,23 @@ function startConnect(fd: number, address: Address, port: number): void {
   throw new SystemCallError("connect", code);
 }
 
-/** A UDP socket in the namespace, not bound. The caller owns the descriptor. */
-export function openUdp(netns: string, family: 4 | 6): number {
-  return openSocket(netns, family, SOCK_DGRAM);
+/** A UDP socket in the namespace, bound to `from` or not at all. The caller owns the descriptor. */
+export function openUdp(netns: string, family: 4 | 6, from?: string): number {
+  const fd = openSocket(netns, family, SOCK_DGRAM);
+  try {
+    if (from !== undefined) bindTo(fd, parseAddress(from), 0);
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return fd;
 }
 
 /** A socket in the namespace bound to the port, for both families. The caller owns the descriptor. */
 export function bindPort(netns: string, protocol: "tcp" | "udp", port: number): number {
   const fd = openSocket(netns, 6, protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM);
-  const bytes = socketAddress(undefined, port);
   try {
-    check(`bind to ${protocol} port ${port}`, Number(bind(fd, bytes, bytes.length)));
+    bindTo(fd, undefined, port);
   } catch (error) {
     closeSync(fd);
     throw error;
@@ -167,6 +182,11 @@ export class RawSctpSocket {
   constructor(netns: string, family: 4 | 6) {
     this.family = family;
     this.fd = openSocket(netns, family, SOCK_RAW, IPPROTO_SCTP);
+  }
+
+  /** Sends from that address, one of the namespace's. */
+  bind(address: Address): void {
+    bindTo(this.fd, address, 0);
   }
 
   /** From now on only packets of that address are received, and its ICMP errors are reported. */
