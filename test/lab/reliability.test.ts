@@ -122,6 +122,7 @@ before(async () => {
     .filter(({ from, to }) => from !== to)
     .map((pair) => new Ping(`client-${pair.from} -> server-${pair.to}`, routeOf(pair)));
   traffic = stack.use(new Traffic(conversations, pings));
+  await lab.takePrecedence();
   await traffic.established();
   // Flows must have an age by which younger ones can be told.
   await sleep(2_100);
