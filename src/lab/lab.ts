@@ -30,6 +30,7 @@ export interface LabOptions {
 const externalPorts = ["tcp/80", "tcp/443", "tcp/5432", "udp/53"] as const;
 const probeTimeoutMs = 1_000;
 const attachTimeoutMs = 5_000;
+const startTimeoutMs = 60_000;
 
 export class Lab implements AsyncDisposable {
   readonly #paths: LabPaths;
@@ -64,15 +65,20 @@ export class Lab implements AsyncDisposable {
     const names = Array.from({ length: nodes }, (_, index) => `node-${index + 1}`);
     onProgress(`building ${nodes} nodes with an Open vSwitch each, and an external network`);
     const network = await LabNetwork.create({ name: paths.name, root: paths.root, nodes: names });
+    let lab: Lab;
     try {
-      const installation = await Installation.start({ ...options, network });
-      const lab = new Lab(options, network, installation);
-      lab.#listenOutside();
-      onProgress("waiting for the agents to take over their switches");
-      await lab.#untilInForce(20_000);
-      return lab;
+      lab = new Lab(options, network, await Installation.start({ ...options, network }));
     } catch (error) {
       await network.destroy();
+      throw error;
+    }
+    try {
+      lab.#listenOutside();
+      onProgress("waiting for the agents to take over their switches");
+      await lab.#untilInForce(startTimeoutMs);
+      return lab;
+    } catch (error) {
+      await lab[Symbol.asyncDispose]();
       throw error;
     }
   }
