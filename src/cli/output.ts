@@ -3,7 +3,7 @@ import Table from "cli-table3";
 import { Option } from "commander";
 import { stringify } from "yaml";
 
-export const outputFormats = ["table", "json", "yaml"] as const;
+const outputFormats = ["table", "json", "yaml"] as const;
 export type OutputFormat = (typeof outputFormats)[number];
 
 export function outputOption(): Option {

@@ -90,7 +90,7 @@ function addLab(program: Command): void {
 }
 
 /** The version in package.json. */
-export function version(): string {
+function version(): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   const parsed: unknown = JSON.parse(text);
   const found = typeof parsed === "object" && parsed !== null && "version" in parsed;

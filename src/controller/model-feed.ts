@@ -12,7 +12,7 @@ import type { Log } from "../runtime/log.ts";
 import type { AddressController, KnownEndpoint } from "./address-controller.ts";
 
 /** On a Namespace: the domain that its pods get their addresses from. */
-export const domainAnnotation = "isobar.io/domain";
+const domainAnnotation = "isobar.io/domain";
 
 export interface ModelFeedOptions {
   readonly compute: Compute;

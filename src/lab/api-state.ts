@@ -12,7 +12,7 @@ import { podKind } from "../kinds/pod.ts";
 import { serviceKind } from "../kinds/service.ts";
 
 /** How far somebody's copy of a kind's objects has come. */
-export interface Seen {
+interface Seen {
   readonly resourceVersion: string;
   readonly objects: number;
 }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { LabError } from "./errors.ts";
 
 /** Where labs keep what they need while they run; gone after a restart of the machine, as the labs themselves are. */
-export const defaultRoot = "/run/isobar/lab";
+const defaultRoot = "/run/isobar/lab";
 
 export const defaultLabName = "lab";
 

@@ -1,8 +1,7 @@
 // The lab daemon's socket: one request a stream, any number of replies, the last one `done` or `error`.
 import type { ProcessStatus } from "./supervisor.ts";
 
-export const probeProtocols = ["tcp", "udp", "sctp"] as const;
-export type ProbeProtocol = (typeof probeProtocols)[number];
+export type ProbeProtocol = "tcp" | "udp" | "sctp";
 
 /** An end of a probe: a pod (`namespace/name`), an external host by name, or a plain address as destination. */
 export interface ProbeSpec {

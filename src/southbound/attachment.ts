@@ -22,7 +22,7 @@ export interface DetachRequest {
   readonly interface: string;
 }
 
-export interface StatusRequest {
+interface StatusRequest {
   readonly type: "status";
 }
 
@@ -57,7 +57,7 @@ export interface AgentStatus {
   readonly endpoints: readonly { readonly id: string; readonly port: string }[];
 }
 
-export interface LocalFailure {
+interface LocalFailure {
   readonly type: "error";
   readonly code: "timeout" | "unknown-endpoint" | "no-address" | "invalid" | "internal";
   readonly message: string;

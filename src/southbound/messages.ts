@@ -50,15 +50,15 @@ export interface Ack {
   readonly errors: readonly { readonly resource: ResourceKey; readonly message: string }[];
 }
 
-export interface Ping {
+interface Ping {
   readonly type: "ping";
 }
-export interface Pong {
+interface Pong {
   readonly type: "pong";
 }
 
 /** The peer is refused, e.g. another version or an unknown node; the stream is closed after it. */
-export interface Refuse {
+interface Refuse {
   readonly type: "refuse";
   readonly reason: string;
 }

@@ -13,7 +13,7 @@ import type { OpenVswitch } from "./open-vswitch.ts";
 const execute = promisify(execFile);
 
 /** A flow that the packet met. */
-export interface TraceStep {
+interface TraceStep {
   readonly table: TableName | undefined;
   readonly priority: number;
   readonly cookie: Cookie | undefined;
@@ -51,7 +51,7 @@ function parseOutput(line: string, next: string | undefined): number | undefined
     : Number(port);
 }
 
-export function parseTrace(text: string): Trace {
+function parseTrace(text: string): Trace {
   const lines = text.split("\n");
   const label = /ct\(commit[^)]*label=(0x[0-9a-f]+|0)/.exec(text)?.[1];
   return {
