@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import { WorkQueue } from "./work-queue.ts";
 
 const noError = (): void => assert.fail("no failure was expected");
@@ -22,22 +22,21 @@ test("a key added many times before its turn is worked on once, in order of arri
 test("a key is never worked on twice at once, and again when it was added meanwhile", async () => {
   let running = 0;
   let runs = 0;
+  const gate = Promise.withResolvers<undefined>();
   await using queue = new WorkQueue({
     reconcile: async () => {
       running += 1;
       assert.equal(running, 1);
-      await sleep(5);
+      await gate.promise;
       running -= 1;
       runs += 1;
     },
     onError: noError,
     concurrency: 4,
   });
-  queue.add("a");
-  await turn();
-  queue.add("a");
-  queue.add("a");
-  while (queue.size > 0) await sleep(1);
+  for (let added = 0; added < 3; added++) queue.add("a");
+  gate.resolve(undefined);
+  while (queue.size > 0) await turn();
   assert.equal(runs, 2);
 });
 
@@ -60,18 +59,21 @@ test("a failed key is tried again until it succeeds", async () => {
 });
 
 test("closing waits for the work at hand and takes no more", async () => {
-  let ended = 0;
+  const worked: string[] = [];
+  const gate = Promise.withResolvers<undefined>();
   const queue = new WorkQueue({
-    reconcile: async () => {
-      await sleep(5);
-      ended += 1;
+    reconcile: async (key) => {
+      await gate.promise;
+      worked.push(key);
     },
     onError: noError,
   });
   queue.add("a");
   queue.add("b");
-  await queue[Symbol.asyncDispose]();
+  const closed = queue[Symbol.asyncDispose]();
   queue.add("c");
-  await sleep(10);
-  assert.equal(ended, 1);
+  gate.resolve(undefined);
+  await closed;
+  await turn();
+  assert.deepEqual(worked, ["a"]);
 });
