@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
-import { LabError } from "../lab/errors.ts";
 import { labPaths } from "../lab/paths.ts";
 import type { LabStatus } from "../lab/protocol.ts";
-import { requireLab } from "../lab/start.ts";
+import { notUp, requireLab } from "../lab/start.ts";
 import { type OutputFormat, formatTable, print } from "./output.ts";
 
 function yesNo(yes: boolean): string {
@@ -51,7 +50,7 @@ export async function labStatus(options: {
 export function labKubeconfig({ lab }: { readonly lab: string }): void {
   const { kubeconfig } = labPaths(lab);
   if (!existsSync(kubeconfig)) {
-    throw new LabError(`lab "${lab}" is not up; ./isobar lab up brings it up`);
+    throw notUp(lab);
   }
   console.log(kubeconfig);
 }

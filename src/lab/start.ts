@@ -1,5 +1,6 @@
 // Starting and stopping a lab from outside: its daemon is a process of its own, which outlives the command that began it.
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -8,7 +9,7 @@ import { aborted } from "../runtime/lifecycle.ts";
 import { LabError } from "./errors.ts";
 import { request, requestStatus } from "./lab-client.ts";
 import { type CleanupReport, cleanup } from "./network/cleanup.ts";
-import type { LabPaths } from "./paths.ts";
+import { type LabPaths, defaultLabName } from "./paths.ts";
 import type { LabStatus } from "./protocol.ts";
 
 export interface StartOptions {
@@ -33,7 +34,12 @@ export async function findLab(paths: LabPaths): Promise<LabStatus | undefined> {
 export async function requireLab(paths: LabPaths): Promise<LabStatus> {
   const status = await findLab(paths);
   if (status !== undefined) return status;
-  throw new LabError(`lab "${paths.name}" is not up; ./isobar lab up brings it up`);
+  throw notUp(paths.name);
+}
+
+export function notUp(name: string): LabError {
+  const option = name === defaultLabName ? "" : ` --lab ${name}`;
+  return new LabError(`lab "${name}" is not up; ./isobar lab up${option} brings it up`);
 }
 
 /** Removes what a lab that crashed has left. Says what it was. */
@@ -59,7 +65,7 @@ export async function startLab(paths: LabPaths, options: StartOptions): Promise<
     daemon.unref();
     return status;
   } catch (error) {
-    await stopDaemon(daemon);
+    await killDaemon(daemon);
     await cleanup(paths.name, paths.root);
     throw error;
   }
@@ -130,13 +136,15 @@ async function waitUntilUp(
   return status;
 }
 
-async function stopDaemon(daemon: ReturnType<typeof spawn>): Promise<void> {
-  if (daemon.exitCode !== null || daemon.signalCode !== null) return;
-  const exit = new Promise((resolve) => daemon.once("exit", resolve));
-  daemon.kill("SIGTERM");
-  const kill = setTimeout(() => daemon.kill("SIGKILL"), 10_000);
+/**
+ * Kills the daemon with all that it has begun, which is in its process group. Asked, it would first finish the start; and
+ * `cleanup` removes what killed ones leave.
+ */
+async function killDaemon(daemon: ReturnType<typeof spawn>): Promise<void> {
+  if (daemon.pid === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return;
+  const exit = once(daemon, "exit");
+  process.kill(-daemon.pid, "SIGKILL");
   await exit;
-  clearTimeout(kill);
 }
 
 function logTail(paths: LabPaths): string {
