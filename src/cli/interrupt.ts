@@ -1,9 +1,14 @@
+import { constants } from "node:os";
 import { CliError } from "./errors.ts";
 
 /** Takes note of Ctrl-C and SIGTERM until it is disposed of; a second one ends the process. */
 export class Interrupt implements Disposable {
   readonly #controller = new AbortController();
-  readonly #interrupt = (): void => this.#controller.abort(new CliError("interrupted"));
+  readonly #interrupt = (signal: NodeJS.Signals): void => {
+    // As shells tell a command that a signal has ended.
+    process.exitCode = 128 + constants.signals[signal];
+    this.#controller.abort(new CliError("interrupted"));
+  };
 
   constructor() {
     process.once("SIGINT", this.#interrupt);

@@ -7,5 +7,5 @@ try {
   const message = error instanceof Error ? error.message : String(error);
   const detail = process.env["ISOBAR_DEBUG"] && error instanceof Error ? `\n${error.stack}` : "";
   process.stderr.write(`isobar: ${message}${detail}\n`);
-  process.exitCode = 1;
+  process.exitCode ??= 1;
 }
