@@ -1,6 +1,9 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { checkManifest } from "../client/check-manifest.ts";
+import { ManifestError } from "../client/errors.ts";
 import { type Manifest, parseManifests } from "../client/manifest.ts";
+import { kinds } from "../kinds/kinds.ts";
 import { CliError } from "./errors.ts";
 
 /** Files as they are named; of a folder its .yaml, .yml and .json files in the order of their names. */
@@ -19,7 +22,20 @@ function filesOf(path: string): string[] {
   return files.map((name) => join(path, name));
 }
 
-/** All objects of the files and folders. @throws {CliError | ManifestError} naming the file */
+/** All objects of the files and folders, as an API server would take them. @throws {CliError | ManifestError} naming the file */
 export function readManifests(paths: readonly string[]): Manifest[] {
-  return paths.flatMap(filesOf).flatMap((file) => parseManifests(readFileSync(file, "utf8"), file));
+  return paths.flatMap(filesOf).flatMap((file) => {
+    const manifests = parseManifests(readFileSync(file, "utf8"), file);
+    for (const manifest of manifests) checkOf(file, manifest);
+    return manifests;
+  });
+}
+
+function checkOf(file: string, manifest: Manifest): void {
+  try {
+    checkManifest(kinds, manifest);
+  } catch (cause) {
+    if (!(cause instanceof ManifestError)) throw cause;
+    throw new ManifestError(`${file}: ${cause.message}`, { cause });
+  }
 }

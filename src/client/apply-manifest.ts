@@ -2,9 +2,8 @@
 // that have left the manifest can be removed, and fields that it never had are left to others.
 import { equalJson, isObject, type JsonObject } from "../apimachinery/json.ts";
 import type { KindDefinition, KubeObject } from "../apimachinery/kind.ts";
-import { apiVersionOf } from "../apimachinery/object.ts";
 import type { ApiClient } from "./api-client.ts";
-import { ManifestError } from "./errors.ts";
+import { kindOf } from "./check-manifest.ts";
 import type { Manifest } from "./manifest.ts";
 import { pathOf } from "./object-path.ts";
 
@@ -25,14 +24,7 @@ export async function applyManifest(
   kinds: readonly KindDefinition[],
   manifest: Manifest,
 ): Promise<Applied> {
-  const kind = kinds.find(
-    (one) => apiVersionOf(one) === manifest.apiVersion && one.kind === manifest.kind,
-  );
-  if (kind === undefined) {
-    throw new ManifestError(
-      `no matches for kind "${manifest.kind}" in version "${manifest.apiVersion}"`,
-    );
-  }
+  const kind = kindOf(kinds, manifest);
   const modified = configurationOf(kind, manifest, client.config.namespace);
   const { name, namespace } = modified.metadata;
   const place = { name: String(name), ...(typeof namespace === "string" && { namespace }) };
