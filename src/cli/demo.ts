@@ -8,7 +8,7 @@ import { Expectation, endsOf, formatPort, probesBetween, renderMatrix } from "..
 import { type LabPaths, labPaths } from "../lab/paths.ts";
 import type { ExternalHost, ProbeResult } from "../lab/protocol.ts";
 import { findLab, stopLab } from "../lab/start.ts";
-import { explainConnection, formatExplanation } from "./explain.ts";
+import { addressOf, explainConnection, formatExplanation } from "./explain.ts";
 import { runProbes } from "./lab-probe.ts";
 import { Interrupt } from "./interrupt.ts";
 import { applyAll, bringUp, nextCommands, settle } from "./lab-up.ts";
@@ -85,13 +85,11 @@ function interestingDenials({ results }: Round): ProbeResult[] {
 }
 
 function explainDenials(round: Round, hosts: readonly ExternalHost[]): string {
-  const addressOf = (name: string): string =>
-    hosts.find((host) => host.name === name)?.addresses[0] ?? name;
   return interestingDenials(round)
     .map((denied) => {
       const query = {
-        source: addressOf(denied.from),
-        destination: addressOf(denied.to),
+        source: addressOf(hosts, denied.from),
+        destination: addressOf(hosts, denied.to),
         port: formatPort(denied),
       };
       return formatExplanation(query, explainConnection(round.objects, query));

@@ -3,6 +3,8 @@ import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { translateCluster } from "../kubernetes/cluster.ts";
 import { resolvePods } from "../lab/ends.ts";
 import { labPaths } from "../lab/paths.ts";
+import type { ExternalHost } from "../lab/protocol.ts";
+import { requireLab } from "../lab/start.ts";
 import { tryParseAddress } from "../net/address.ts";
 import type { Protocol } from "../net/protocol.ts";
 import { type Explanation, explain as explainPacket } from "../policy/explain.ts";
@@ -45,7 +47,9 @@ export function parseService(text: string): Pick<Packet, "protocol" | "destinati
 function parseEnd(text: string, objects: readonly unknown[]): PacketEnd {
   if (tryParseAddress(text) !== undefined) return { kind: "address", address: text };
   if (!text.includes("/")) {
-    throw new CliError(`expected NAMESPACE/POD or an address, got "${text}"`);
+    throw new CliError(
+      `expected NAMESPACE/POD, an address or an external host of the lab, got "${text}"`,
+    );
   }
   const [pod] = resolvePods(objects, text);
   if (pod === undefined) throw new CliError(`there is no pod ${text}`);
@@ -77,11 +81,24 @@ export function explainConnection(
   });
 }
 
+/** The first address of an external host of a lab; other names as they are. */
+export function addressOf(hosts: readonly ExternalHost[], name: string): string {
+  return hosts.find((host) => host.name === name)?.addresses[0] ?? name;
+}
+
 export async function explain(options: ExplainOptions): Promise<void> {
-  const path = options.kubeconfig ?? labPaths(options.lab).kubeconfig;
+  const { source, destination, port, lab } = options;
+  const running = options.kubeconfig === undefined ? await requireLab(labPaths(lab)) : undefined;
+  const hosts = running?.externalHosts ?? [];
+  const query = {
+    source: addressOf(hosts, source),
+    destination: addressOf(hosts, destination),
+    port,
+  };
+  const path = options.kubeconfig ?? labPaths(lab).kubeconfig;
   const client = new ApiClient(loadKubeconfig(path), "isobar-explain");
   try {
-    const explanation = explainConnection(await fetchPolicyObjects(client), options);
+    const explanation = explainConnection(await fetchPolicyObjects(client), query);
     print(options.output, explanation, () => formatExplanation(options, explanation));
   } finally {
     await client.close();

@@ -33,23 +33,24 @@ export async function bringUp(
   if (running !== undefined) return { status: running, isNew: false };
   const sayInterrupted = (): void => progress.say("interrupted: tearing down what was begun");
   signal.addEventListener("abort", sayInterrupted, { once: true });
-  const onProgress = (text: string): void => progress.say(text);
+  const onProgress = (text: string): void => {
+    if (!signal.aborted) progress.say(text);
+  };
   return { status: await startLab(paths, { nodes, onProgress, signal }), isNew: true };
 }
 
-/** Applies manifests in order and says what became of each. */
-export async function applyAll(
-  paths: LabPaths,
-  manifests: readonly Manifest[],
-  onApplied: (text: string) => void = () => {},
-): Promise<void> {
+/** Applies manifests in order. @returns how many came to what, e.g. `12 created, 1 unchanged` */
+export async function applyAll(paths: LabPaths, manifests: readonly Manifest[]): Promise<string> {
   const client = new ApiClient(loadKubeconfig(paths.kubeconfig), "isobar-lab");
+  const counts = { created: 0, configured: 0, unchanged: 0 };
   try {
     for (const manifest of manifests) {
-      const { kind, outcome, object } = await applyManifest(client, kinds, manifest);
-      const group = kind.group === "" ? "" : `.${kind.group}`;
-      onApplied(`${kind.singular}${group}/${object.metadata.name} ${outcome}`);
+      counts[(await applyManifest(client, kinds, manifest)).outcome] += 1;
     }
+    return Object.entries(counts)
+      .filter(([, count]) => count > 0)
+      .map(([outcome, count]) => `${count} ${outcome}`)
+      .join(", ");
   } finally {
     await client.close();
   }
@@ -86,7 +87,8 @@ async function applyAndSettle(
   manifests: readonly Manifest[],
   progress: Progress,
 ): Promise<void> {
-  await applyAll(paths, manifests, (text) => progress.say(text));
+  progress.say(`applying ${manifests.length} objects`);
+  progress.say(`objects: ${await applyAll(paths, manifests)}`);
   await settle(paths, progress);
 }
 

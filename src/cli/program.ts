@@ -114,8 +114,8 @@ export function createProgram(): Command {
   program
     .command("explain")
     .description("say which policy and rule decide whether a connection opens, and what is missing")
-    .argument("<source>", "NAMESPACE/POD or an address")
-    .argument("<destination>", "NAMESPACE/POD or an address")
+    .argument("<source>", "NAMESPACE/POD, an address or an external host")
+    .argument("<destination>", "as the source")
     .argument("<port>", "such as tcp/80, udp/53 or icmp")
     .addOption(labOption())
     .option("--kubeconfig <file>", "ask this API server instead of the lab's")

@@ -110,13 +110,16 @@ export class Lab implements AsyncDisposable {
    */
   async settle(timeoutMs: number, onProgress: (text: string) => void): Promise<void> {
     const deadline = performance.now() + timeoutMs;
-    let told = "";
+    const told = new Set<string>();
     for (;;) {
       const missing = await this.#missing();
       if (missing === undefined) return;
-      if (performance.now() > deadline) throw new LabError(`not settled in time: ${missing}`);
-      if (missing !== told) onProgress(`waiting: ${missing}`);
-      told = missing;
+      const { awaited, detail } = missing;
+      if (performance.now() > deadline) {
+        throw new LabError(`still waiting until ${awaited}: ${detail}`);
+      }
+      if (!told.has(awaited)) onProgress(`waiting until ${awaited}`);
+      told.add(awaited);
       await sleep(20);
     }
   }
@@ -143,25 +146,36 @@ export class Lab implements AsyncDisposable {
   }
 
   /** What keeps the lab from being settled, `undefined` when nothing does. */
-  async #missing(): Promise<string | undefined> {
+  async #missing(): Promise<{ awaited: string; detail: string } | undefined> {
     const api = await readApiState(this.#client);
     const cluster = behind(this.#cluster.seen, api);
-    if (cluster.length > 0) return `the lab has not seen every ${cluster.join(", ")}`;
+    if (cluster.length > 0) {
+      return { awaited: "the lab has seen all objects", detail: `not every ${cluster.join(", ")}` };
+    }
     if (!this.#cluster.isSettled) {
       const counts = Object.entries(this.#cluster.podCounts());
-      return `pods: ${counts.map(([phase, count]) => `${count} ${phase}`).join(", ")}`;
+      const detail = counts.map(([phase, count]) => `${count} ${phase}`).join(", ");
+      return { awaited: "all pods run", detail };
     }
     const controller = await this.#installation.controllerStatus();
-    if (controller === undefined) return "the controller does not answer";
+    if (controller === undefined)
+      return { awaited: "the controller answers", detail: "it does not" };
     const unseen = behind(controller.seen, api);
-    if (unseen.length > 0) return `the controller has not seen every ${unseen.join(", ")}`;
-    if (controller.pendingAddresses > 0) return "addresses are being allocated";
+    if (unseen.length > 0) {
+      const detail = `not every ${unseen.join(", ")}`;
+      return { awaited: "the controller has seen all objects", detail };
+    }
+    if (controller.pendingAddresses > 0) {
+      const detail = `${controller.pendingAddresses} pods to go`;
+      return { awaited: "all pods have their addresses", detail };
+    }
     const waiting = this.#network.nodes.filter(({ name }) => {
       const agent = controller.agents.find(({ node }) => node === name);
       return agent === undefined || agent.confirmed < agent.revision;
     });
     if (waiting.length === 0) return undefined;
-    return `policies are not confirmed by ${waiting.map(({ name }) => name).join(", ")}`;
+    const detail = `not yet ${waiting.map(({ name }) => name).join(", ")}`;
+    return { awaited: "every node has confirmed its policies", detail };
   }
 
   async #untilInForce(timeoutMs: number): Promise<void> {
