@@ -274,7 +274,7 @@ test("no pod sends tunnel packets to the outside under its node's address", asyn
   const [, clientA] = pods.map(netnsOf);
   assert.ok(internet && clientA);
   const ports = [4788, 4789].map((port) => ({ protocol: "udp", port }) as const);
-  listeners.open({ netns: internet.netns, identity: "internet", ports });
+  listeners.open({ netns: internet.netns, identity: "tunnel-ports", ports });
   for (const to of internet.addresses) {
     const probe = async (port: number): Promise<string> => {
       const target = { netns: clientA, to, protocol: "udp", port, timeoutMs: 900 } as const;
