@@ -12,6 +12,9 @@ import { type CleanupReport, cleanup } from "./network/cleanup.ts";
 import { type LabPaths, defaultLabName } from "./paths.ts";
 import type { LabStatus } from "./protocol.ts";
 
+/** The daemon gives its own processes 4 s each. */
+const stopTimeoutMs = 30_000;
+
 export interface StartOptions {
   readonly nodes: number;
   /** A sentence about what goes on. */
@@ -75,8 +78,11 @@ export async function startLab(paths: LabPaths, options: StartOptions): Promise<
 export async function stopLab(paths: LabPaths): Promise<{ wasUp: boolean; removed: string[] }> {
   let wasUp = false;
   try {
-    await request(paths.socket, { type: "stop" });
-    wasUp = true;
+    wasUp = await Promise.race([
+      request(paths.socket, { type: "stop" }).then(() => true),
+      // A daemon that hangs is ended with the rest.
+      sleep(stopTimeoutMs, false, { ref: false }),
+    ]);
   } catch (error) {
     if (!(error instanceof ConnectionError || error instanceof LabError)) throw error;
   }

@@ -34,6 +34,25 @@ test("what dies is started again, and nothing after stop", async () => {
   assert.equal(pids.length, 2);
 });
 
+test("a start that fails is tried again, and leaves no process that is not recorded", async () => {
+  const supervisor = new Supervisor();
+  const pids: number[] = [];
+  supervisor.start({
+    name: "unlucky",
+    command: ["sleep", "60"],
+    logFile: join(folder, "unlucky.log"),
+    onStart: (pid) => {
+      pids.push(pid);
+      if (pids.length === 2) throw new Error("no space left");
+    },
+  });
+  process.kill(pids[0] ?? 0, "SIGKILL");
+  await until(() => pids.length === 3);
+  assert.throws(() => process.kill(pids[1] ?? 0, 0), { code: "ESRCH" });
+  assert.equal(supervisor.status()[0]?.pid, pids[2]);
+  await supervisor.stop();
+});
+
 test("what a process prints is in its log", async () => {
   const supervisor = new Supervisor();
   const logFile = join(folder, "speaker.log");

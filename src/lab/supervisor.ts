@@ -6,7 +6,10 @@ export interface ProcessSpec {
   readonly name: string;
   readonly command: readonly [string, ...string[]];
   readonly logFile: string;
-  /** Runs when a process has started, with its id: the place to record it for cleaning up after a crash. */
+  /**
+   * Runs when a process has started, with its id: the place to record it for cleaning up after a crash. When it fails the
+   * process is ended.
+   */
   readonly onStart?: (pid: number) => void;
 }
 
@@ -41,6 +44,7 @@ class Supervised {
       : undefined;
   }
 
+  /** @throws {Error} when the log cannot be opened, or `onStart` has failed */
   start(): void {
     const [program, ...args] = this.spec.command;
     const log = openSync(this.spec.logFile, "a", 0o600);
@@ -48,25 +52,41 @@ class Supervised {
     closeSync(log);
     this.#child = child;
     const startedAt = Date.now();
-    if (child.pid !== undefined) this.spec.onStart?.(child.pid);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#exited = promise;
-    child.once("error", () => this.#ended(startedAt, resolve));
-    child.once("exit", () => this.#ended(startedAt, resolve));
+    const ended = (): void => {
+      resolve();
+      if (this.#child === child) this.#ended(startedAt);
+    };
+    child.once("error", ended);
+    child.once("exit", ended);
+    try {
+      if (child.pid !== undefined) this.spec.onStart?.(child.pid);
+    } catch (error) {
+      child.kill("SIGKILL");
+      throw error;
+    }
   }
 
-  #ended(startedAt: number, resolve: () => void): void {
-    resolve();
+  /** A start that fails, as on a full disk, is a process that has died at once. */
+  #restart(): void {
+    this.#timer = undefined;
+    this.restarts += 1;
+    const startedAt = Date.now();
+    try {
+      this.start();
+    } catch {
+      this.#ended(startedAt);
+    }
+  }
+
+  #ended(startedAt: number): void {
     if (this.#stopping || this.#timer) return;
     this.#delayMs =
       Date.now() - startedAt > steadyMs
         ? firstDelayMs
         : Math.min(this.#delayMs * 2, longestDelayMs);
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.restarts += 1;
-      this.start();
-    }, this.#delayMs);
+    this.#timer = setTimeout(() => this.#restart(), this.#delayMs);
   }
 
   async stop(): Promise<void> {

@@ -246,6 +246,9 @@ interface EpollDescriptors {
   readonly wake: number;
 }
 
+/** A process that exits waits for the threads of its pool, so none may sleep for long. */
+const waitMs = 1_000;
+
 /** What is added to an eventfd. */
 const one = new BigUint64Array([1n]);
 
@@ -285,7 +288,7 @@ class ReadWatcher {
   #wait({ epoll, wake }: EpollDescriptors): void {
     this.#waiting = true;
     const events = Buffer.alloc(eventSize * 64);
-    epollWait.async(epoll, events, 64, -1, (error: unknown, length: unknown) => {
+    epollWait.async(epoll, events, 64, waitMs, (error: unknown, length: unknown) => {
       this.#waiting = false;
       if (error !== null) throw error;
       for (let index = 0; index < Number(length); index++) {
