@@ -45,7 +45,9 @@ async function watch(
   path = maps,
 ): Promise<Event[]> {
   const stop = new AbortController();
-  const { body } = await request(`${api.server.url}${path}?watch=true&timeoutSeconds=1&${query}`, {
+  // What is counted ends when it is complete, however long a busy machine takes.
+  const timeout = `timeoutSeconds=${count === Infinity ? 1 : 20}`;
+  const { body } = await request(`${api.server.url}${path}?watch=true&${timeout}&${query}`, {
     headers: { accept, authorization: `Bearer ${testToken}` },
     dispatcher: agent,
     signal: stop.signal,
