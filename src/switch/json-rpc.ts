@@ -1,6 +1,5 @@
 // JSON-RPC 1.0 as Open vSwitch speaks it, on a stream: RFC 7047 section 4, without framing between messages.
-import { once } from "node:events";
-import { type NetConnectOpts, type Socket, connect } from "node:net";
+import type { NetConnectOpts, Socket } from "node:net";
 import {
   type Json,
   type JsonObject,
@@ -11,6 +10,7 @@ import {
 } from "../ovsdb/value.ts";
 import { DecodeError } from "../wire/errors.ts";
 import { JsonStream } from "../wire/json-stream.ts";
+import { connectSocket } from "./connect.ts";
 import { PeerError, UnavailableError } from "./errors.ts";
 
 export interface JsonRpcOptions {
@@ -75,20 +75,7 @@ export class JsonRpcConnection {
 
   /** @throws {UnavailableError} */
   static async open(address: NetConnectOpts, options: JsonRpcOptions): Promise<JsonRpcConnection> {
-    const deadline = AbortSignal.timeout(options.connectTimeoutMs);
-    const signal = options.signal ? AbortSignal.any([deadline, options.signal]) : deadline;
-    const socket = connect(address);
-    try {
-      await once(socket, "connect", { signal });
-    } catch (cause) {
-      socket.destroy();
-      const text = cause instanceof Error ? cause.message : String(cause);
-      const reason = deadline.aborted
-        ? `no connection within ${options.connectTimeoutMs} ms`
-        : text;
-      throw new UnavailableError(`${options.peer}: ${reason}`, { cause });
-    }
-    return new JsonRpcConnection(socket, options);
+    return new JsonRpcConnection(await connectSocket(address, options), options);
   }
 
   /** Milliseconds since the peer last sent anything. */

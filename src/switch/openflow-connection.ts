@@ -1,11 +1,12 @@
 // One OpenFlow connection: framing, transaction ids, errors, echo. OpenFlow Switch Specification 1.5.1, section 6.3.
 import { once } from "node:events";
-import { type NetConnectOpts, type Socket, connect } from "node:net";
+import type { NetConnectOpts, Socket } from "node:net";
 import type { ErrorMessage } from "../openflow/error-message.ts";
 import { Framer } from "../openflow/framer.ts";
 import { type Message, decodeMessage, encodeMessage, headerSize } from "../openflow/message.ts";
 import { DecodeError } from "../wire/errors.ts";
 import { Writer } from "../wire/writer.ts";
+import { connectSocket } from "./connect.ts";
 import { OpenFlowError, UnavailableError } from "./errors.ts";
 
 export interface ConnectionOptions {
@@ -77,19 +78,7 @@ export class OpenFlowConnection {
     address: NetConnectOpts,
     options: ConnectionOptions,
   ): Promise<OpenFlowConnection> {
-    const deadline = AbortSignal.timeout(options.connectTimeoutMs);
-    const socket = connect(address);
-    try {
-      await once(socket, "connect", { signal: deadline });
-    } catch (cause) {
-      socket.destroy();
-      const text = cause instanceof Error ? cause.message : String(cause);
-      const reason = deadline.aborted
-        ? `no connection within ${options.connectTimeoutMs} ms`
-        : text;
-      throw new UnavailableError(`${options.peer}: ${reason}`, { cause });
-    }
-    return new OpenFlowConnection(socket, options);
+    return new OpenFlowConnection(await connectSocket(address, options), options);
   }
 
   /** When the peer last sent anything, on the clock of `performance.now`. */
