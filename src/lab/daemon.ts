@@ -1,5 +1,5 @@
 // The process that a lab lives in, and its socket.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import type { Log } from "../runtime/log.ts";
 import { aborted } from "../runtime/lifecycle.ts";
 import { MessageServer } from "../runtime/message-server.ts";
@@ -67,7 +67,6 @@ export async function runDaemon({ paths, nodes, log, signal }: DaemonOptions): P
   });
   try {
     const lab = await starting;
-    writeFileSync(`${paths.directory}/up`, "");
     await Promise.race([aborted(stop.signal), lab.failed]);
     await lab[Symbol.asyncDispose]();
   } finally {
