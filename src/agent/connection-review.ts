@@ -173,10 +173,19 @@ export class ConnectionReview {
     this.#client = client;
   }
 
-  /** Cuts what is not admitted any more. O(tracked connections). @throws {UnavailableError} @throws {PeerError} */
+  /**
+   * Cuts what is not admitted any more: at once, and once more what the datapath let in while it still remembered the flows
+   * of before. O(tracked connections). @throws {UnavailableError} @throws {PeerError}
+   */
   async run(): Promise<void> {
     // Changes often come in flocks, and one look will do for them.
     await sleep(settleMs);
+    await this.#cut();
+    await this.#table.settled();
+    await this.#cut();
+  }
+
+  async #cut(): Promise<void> {
     const connections = await this.#table.list();
     const readmission = new Readmission(viewOf(this.#state));
     // Label 0 is of connections that another user of the datapath has committed.

@@ -1,4 +1,5 @@
 // Connections that the switch's datapath tracks, as the dpctl commands of ovs-vswitchd(8) list and delete them.
+import { setTimeout as sleep } from "node:timers/promises";
 import { PeerError } from "../switch/errors.ts";
 import { unixctl } from "../switch/unixctl.ts";
 
@@ -31,6 +32,9 @@ const protocols: Readonly<Record<string, number>> = {
 
 /** ENOENT, as ovs-vswitchd words it. */
 const notThere = "No such file or directory";
+
+/** Longest time from one round of revalidation to the next, by default: `other_config:max-revalidator`. */
+const longestRoundMs = 500;
 
 /** One line of the list; `undefined` when it tells of no connection. */
 export function parseConnection(line: string): TrackedConnection | undefined {
@@ -93,6 +97,16 @@ export class ConnectionTable {
   async list(): Promise<readonly TrackedConnection[]> {
     const text = await unixctl(this.#control(), "dpctl/dump-conntrack", [this.#datapath]);
     return text.split("\n").flatMap((line) => parseConnection(line) ?? []);
+  }
+
+  /**
+   * Settles when the datapath forwards by the flows as they were when it was called: the switch confirms flows before it
+   * has renewed what the datapath remembers of them, which it does at least every half second (`max-revalidator`); the round
+   * under way may have begun before. Its command that waits for a round stops a switch in user space from forwarding
+   * meanwhile, so time is left to it instead.
+   */
+  async settled(): Promise<void> {
+    await sleep(2 * longestRoundMs + 100);
   }
 
   /**

@@ -37,6 +37,16 @@ const closed: Delta = {
   deletes: [],
 };
 
+/** A datapath that lets something in while it still remembers the flows of before. */
+class LateTable extends ConnectionTable {
+  late: (() => Promise<void>) | undefined;
+
+  override async settled(): Promise<void> {
+    await this.late?.();
+    await super.settled();
+  }
+}
+
 /** TCP, UDP, ICMP, and two protocols of which a port says nothing. */
 const layers = [
   "6,tos=0,ttl=64,frag=no),tcp(src=40000,dst=80),tcp_flags(syn)",
@@ -64,7 +74,7 @@ test("what is not admitted any more is cut whatever its protocol, and its server
     (id, index) => ({ kind: "port", id, ofport: index + 1 }) as const,
   );
   await bridge.change(state.applyLocal({ upserts: ports, deletes: [] }));
-  const table = new ConnectionTable(() => ovs.controlSocket, "dummy@ovs-dummy");
+  const table = new LateTable(() => ovs.controlSocket, "dummy@ovs-dummy");
   const review = new ConnectionReview(state, table, createLog({ name: "test", level: "silent" }));
   review.connected(client);
 
@@ -87,6 +97,14 @@ test("what is not admitted any more is cut whatever its protocol, and its server
   assert.deepEqual(await tracked(5), [1, 6, 17, 47, 253]);
   assert.ok(mayRevoke(closed, state));
   await bridge.change(state.applyResources(closed, false));
+  table.late = async () => {
+    assert.deepEqual(await tracked(0), []);
+    await bridge.change(state.applyResources({ upserts: open, deletes: [] }, false));
+    await new ConnectionTable(() => ovs.controlSocket, "dummy@ovs-dummy").settled();
+    await send(1, 2, "17,tos=0,ttl=64,frag=no),udp(src=41000,dst=80)");
+    assert.deepEqual(await tracked(1), [17]);
+    await bridge.change(state.applyResources(closed, false));
+  };
   await review.run();
   assert.deepEqual(await tracked(0), []);
 
