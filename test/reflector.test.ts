@@ -1,9 +1,10 @@
 // The reflector against the real server: whatever breaks on the way, the copy ends up equal to the store.
 import assert from "node:assert/strict";
+import { createServer as createHttpServer } from "node:http";
 import { createServer, connect, type Server, type Socket } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ApiClient } from "../src/client/api-client.ts";
+import { ApiClient } from "../src/client/api-client.ts";
 import { Reflector, type ReflectorOptions } from "../src/client/reflector.ts";
 import { configMapKind, type ConfigMap } from "../src/kinds/config-map.ts";
 import { Backoff } from "../src/runtime/backoff.ts";
@@ -153,6 +154,7 @@ test("after compaction the copy is listed again", async () => {
 async function startCutter(
   port: number,
   cutAfterBytes: () => number,
+  ownPort = 0,
 ): Promise<{ port: number } & AsyncDisposable> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((inside) => {
@@ -174,7 +176,7 @@ async function startCutter(
       if (left <= 0) inside.end();
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(ownPort, "127.0.0.1", resolve));
   const address = server.address();
   assert.ok(typeof address === "object" && address !== null);
   return {
@@ -237,4 +239,121 @@ test("what a handler throws ends the run", async () => {
     },
   });
   await assert.rejects(reflector.run(new AbortController().signal), RangeError);
+});
+
+test("what was deleted and made again while nobody watched is told as another object", async () => {
+  await using api = await startTestApi();
+  const { client } = api;
+  const cutter = await startCutter(
+    Number(new URL(api.server.url).port),
+    () => Number.POSITIVE_INFINITY,
+  );
+  const through = makeTestClient(`https://127.0.0.1:${cutter.port}`);
+  const told: string[] = [];
+  const handlers = {
+    set: ({ data }: Small, old: Small | undefined) => told.push(`${old?.data ?? "new"}>${data}`),
+    delete: ({ data }: Small) => told.push(`${data}>gone`),
+  };
+  await set(client, "a", "first");
+  await using follower = new Follower(through, { handlers });
+  await follower.reflector.synced;
+  await cutter[Symbol.asyncDispose]();
+  await remove(client, "a");
+  await set(client, "a", "second");
+  await api.store.compact(await api.store.currentRevision());
+  await using again = await startCutter(
+    Number(new URL(api.server.url).port),
+    () => Number.POSITIVE_INFINITY,
+    cutter.port,
+  );
+  for (let attempt = 0; attempt < 500 && told.length < 3; attempt++) await sleep(10);
+  assert.deepEqual(told, ["new>first", "first>gone", "new>second"]);
+  await through.close();
+  assert.ok(again.port > 0);
+});
+
+interface Page {
+  readonly code?: number;
+  readonly body: object;
+}
+
+/** A server that gives these answers to lists, one after the other, and leaves watches open. */
+async function startScript(
+  answers: Page[],
+): Promise<{ url: string; asked: URL[] } & AsyncDisposable> {
+  const asked: URL[] = [];
+  const server = createHttpServer((request, response) => {
+    const url = new URL(request.url ?? "", "http://localhost");
+    asked.push(url);
+    const { code = 200, body } =
+      url.searchParams.has("watch") && answers.length === 0
+        ? { body: {} }
+        : (answers.shift() ?? { code: 500, body: {} });
+    response.writeHead(code, { "content-type": "application/json" });
+    if (url.searchParams.has("watch") && code === 200) response.flushHeaders();
+    else response.end(JSON.stringify(body));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    asked,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function page(names: readonly string[] | null, resourceVersion: string, next = ""): Page {
+  const items =
+    names?.map((name) => ({
+      metadata: { namespace: "default", name, uid: name, resourceVersion },
+      data: { value: name },
+    })) ?? null;
+  return { body: { metadata: { resourceVersion, continue: next }, items } };
+}
+
+async function follow(answers: Page[], lists: number): Promise<[Map<string, string>, URL[]]> {
+  await using script = await startScript(answers);
+  const client = new ApiClient({ server: script.url, namespace: "default" });
+  await using follower = new Follower(client);
+  for (let attempt = 0; attempt < 500 && script.asked.length <= lists; attempt++) await sleep(10);
+  await client.close();
+  return [follower.told, script.asked];
+}
+
+const tooLarge = {
+  code: 504,
+  body: {
+    kind: "Status",
+    code: 504,
+    message: "Timeout: Too large resource version: 9, current: 5",
+    details: { causes: [{ reason: "ResourceVersionTooLarge" }] },
+  },
+};
+const expired = { code: 410, body: { kind: "Status", code: 410, reason: "Expired", message: "" } };
+
+test("a list that expires between two pages is fetched in one piece", async () => {
+  const answers = [page(["a", "b"], "5", "more"), expired, page(["b", "c"], "7")];
+  const [told, asked] = await follow(answers, 3);
+  assert.deepEqual([...told.keys()].toSorted(), ["b", "c"]);
+  assert.deepEqual(
+    asked
+      .slice(0, 3)
+      .map(({ searchParams }) => [searchParams.get("limit"), searchParams.get("continue")]),
+    [
+      ["500", null],
+      ["500", "more"],
+      [null, null],
+    ],
+  );
+  assert.equal(asked[3]?.searchParams.get("resourceVersion"), "7");
+});
+
+test("a server that was set back is listed again, and null is an empty list", async () => {
+  const [told, asked] = await follow([page(["a"], "9"), tooLarge, page(null, "5")], 3);
+  assert.deepEqual([...told.keys()], []);
+  assert.equal(asked[3]?.searchParams.get("resourceVersion"), "5");
 });

@@ -36,6 +36,9 @@ export interface ObjectList<T> {
   readonly items: T[];
 }
 
+/** Some servers write an empty list as null. */
+type SentList<T> = Omit<ObjectList<T>, "items"> & { readonly items: T[] | null };
+
 export type PatchType =
   | "json-patch+json"
   | "merge-patch+json"
@@ -49,6 +52,7 @@ export interface DeleteOptions {
 }
 
 const silenceMs = 60_000;
+const connectTimeoutMs = 10_000;
 const requestConnections = 16;
 
 /**
@@ -56,25 +60,20 @@ const requestConnections = 16;
  * kind's schema. Every method throws {StatusError} when the server refuses, {UnavailableError} when there is no answer.
  */
 export class ApiClient {
-  readonly config: ClientConfig;
-  /** Requests wait for one of a few connections, as each costs a handshake; watches have one each. */
-  readonly #agent: Agent;
-  readonly #watchAgent: Agent;
   readonly #userAgent: string;
+  #config: ClientConfig;
+  #agents: Agents;
 
   /** The user agent names the program; the API shows it as the owner of fields. */
   constructor(config: ClientConfig, userAgent = "isobar") {
-    this.config = config;
+    this.#config = config;
     this.#userAgent = userAgent;
-    const { authority, certificate, key, insecureSkipTlsVerify = false } = config;
-    const connect = {
-      rejectUnauthorized: !insecureSkipTlsVerify,
-      ...(authority !== undefined && { ca: authority }),
-      ...(certificate !== undefined && { cert: certificate }),
-      ...(key !== undefined && { key }),
-    };
-    this.#agent = new Agent({ connect, connections: requestConnections });
-    this.#watchAgent = new Agent({ connect });
+    this.#agents = makeAgents(config);
+  }
+
+  /** As it was read last. */
+  get config(): ClientConfig {
+    return this.#config;
   }
 
   async get<T extends KubeObject>(kind: KindDefinition<T>, place: ObjectPlace): Promise<T> {
@@ -99,7 +98,8 @@ export class ApiClient {
     { namespace, signal, ...query }: ListOptions = {},
   ): Promise<ObjectList<T>> {
     const path = pathOf(kind, namespace === undefined ? {} : { namespace });
-    return await this.json("GET", path, { query, ...(signal && { signal }) });
+    const list = await this.json<SentList<T>>("GET", path, { query, ...(signal && { signal }) });
+    return { ...list, items: list.items ?? [] };
   }
 
   /** The namespace is the object's own. */
@@ -152,18 +152,43 @@ export class ApiClient {
     return await reading(async () => JSON.parse(await response.body.text()));
   }
 
-  /** Sends a request and gives the answer's body to read, if it is a success. */
+  /**
+   * Sends a request and gives the answer's body to read, if it is a success. When the server does not accept the client any
+   * more, or the client the server, secrets that have been replaced meanwhile are tried once.
+   */
   async open(
     method: Dispatcher.HttpMethod,
     path: string,
     options: RequestOptions = {},
   ): Promise<Dispatcher.ResponseData> {
+    const agents = this.#agents;
+    const token = this.#config.token?.();
+    try {
+      return await this.#send(method, path, { ...options, token });
+    } catch (error) {
+      if (!isRefusedSecret(error)) throw error;
+      this.#renew();
+      const newToken = this.#config.token?.();
+      if (this.#agents === agents && newToken === token) throw error;
+      return await this.#send(method, path, { ...options, token: newToken });
+    }
+  }
+
+  /** Drops the connections. Requests under way fail. */
+  async close(): Promise<void> {
+    await Promise.all([this.#agents.requests.destroy(), this.#agents.watches.destroy()]);
+  }
+
+  async #send(
+    method: Dispatcher.HttpMethod,
+    path: string,
+    { token, ...options }: RequestOptions & { readonly token: string | undefined },
+  ): Promise<Dispatcher.ResponseData> {
     const { query = {}, body, signal } = options;
-    const url = new URL(this.config.server.replace(/\/$/, "") + path);
+    const url = new URL(this.#config.server.replace(/\/$/, "") + path);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
-    const token = this.config.token?.();
     const headers = {
       accept: options.accept ?? "application/json",
       "user-agent": this.#userAgent,
@@ -174,7 +199,7 @@ export class ApiClient {
       request(url, {
         method,
         headers,
-        dispatcher: query["watch"] === true ? this.#watchAgent : this.#agent,
+        dispatcher: query["watch"] === true ? this.#agents.watches : this.#agents.requests,
         headersTimeout: silenceMs,
         bodyTimeout: options.silenceMs ?? silenceMs,
         ...(body !== undefined && { body: JSON.stringify(body) }),
@@ -185,10 +210,60 @@ export class ApiClient {
     throw failureOf(response.statusCode, await reading(() => response.body.text()), url);
   }
 
-  /** Drops the connections. Requests under way fail. */
-  async close(): Promise<void> {
-    await Promise.all([this.#agent.destroy(), this.#watchAgent.destroy()]);
+  #renew(): void {
+    const old = this.#config;
+    try {
+      this.#config = old.renew?.() ?? old;
+    } catch {
+      // In the middle of being replaced: there will be another attempt.
+    }
+    if (connectionFields.every((field) => old[field] === this.#config[field])) return;
+    // Watches that are open go on over their old connections until they end.
+    for (const agent of Object.values(this.#agents)) void agent.close();
+    this.#agents = makeAgents(this.#config);
   }
+}
+
+/** Requests wait for one of a few connections, as each costs a handshake; watches have one each. */
+interface Agents {
+  readonly requests: Agent;
+  readonly watches: Agent;
+}
+
+const connectionFields = [
+  "server",
+  "serverName",
+  "authority",
+  "insecureSkipTlsVerify",
+  "certificate",
+  "key",
+] as const satisfies readonly (keyof ClientConfig)[];
+
+function makeAgents(config: ClientConfig): Agents {
+  const { authority, certificate, key, serverName, insecureSkipTlsVerify = false } = config;
+  const connect = {
+    rejectUnauthorized: !insecureSkipTlsVerify,
+    timeout: connectTimeoutMs,
+    ...(serverName !== undefined && { servername: serverName }),
+    ...(authority !== undefined && { ca: authority }),
+    ...(certificate !== undefined && { cert: certificate }),
+    ...(key !== undefined && { key }),
+  };
+  return {
+    requests: new Agent({ connect, connections: requestConnections }),
+    watches: new Agent({ connect }),
+  };
+}
+
+const tlsFailures = /^(CERT_|ERR_SSL_|ERR_TLS_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_)/;
+
+/** Whether the other side did not accept who we are, or we not who it is. */
+function isRefusedSecret(error: unknown): boolean {
+  if (error instanceof StatusError) return error.status.code === 401;
+  if (!(error instanceof UnavailableError)) return false;
+  const { cause } = error;
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  return tlsFailures.test(code);
 }
 
 /** An object as it is sent: the server fills in what is missing. */

@@ -50,7 +50,7 @@ test("the current context gives server, namespace, authority and credentials", (
     { "client-certificate-data": data("cert"), "client-key-data": data("key"), token: "secret" },
     { "certificate-authority-data": data("CA") },
   );
-  const { token, ...config } = loadKubeconfig(path);
+  const { token, renew: _renew, ...config } = loadKubeconfig(path);
   assert.equal(token?.(), "secret");
   assert.deepEqual(config, {
     server: "https://host:6443",
@@ -72,6 +72,14 @@ test("files are read relative to the kubeconfig, a token file anew each time", (
   assert.equal(config.token?.(), "second");
 });
 
+test("what was replaced is read again on request", () => {
+  const config = loadKubeconfig(write({ token: "first" }, { "tls-server-name": "kubernetes" }));
+  assert.equal(config.serverName, "kubernetes");
+  write({ token: "second" });
+  assert.equal(config.token?.(), "first");
+  assert.equal(config.renew?.().token?.(), "second");
+});
+
 test("what is missing, wrong or not supported is named", () => {
   const path = write({});
   assert.match(
@@ -89,6 +97,10 @@ test("what is missing, wrong or not supported is named", () => {
   assert.match(
     complaint(() => loadKubeconfig(write({ exec: {} }))),
     /users with exec are not supported/,
+  );
+  assert.match(
+    complaint(() => loadKubeconfig(write({}, { "proxy-url": "http://proxy" }))),
+    /behind a proxy-url are not supported/,
   );
   assert.match(
     complaint(() => loadKubeconfig(write({ "client-key": "none.key" }))),

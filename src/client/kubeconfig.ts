@@ -9,6 +9,8 @@ import { KubeconfigError } from "./errors.ts";
 export interface ClientConfig {
   /** `https://host:port`, perhaps with a path. */
   readonly server: string;
+  /** The name that the server's certificate is for, where it is not the host. */
+  readonly serverName?: string;
   /** PEM. The system's authorities when absent. */
   readonly authority?: string;
   readonly insecureSkipTlsVerify?: boolean;
@@ -20,6 +22,8 @@ export interface ClientConfig {
   readonly token?: () => string;
   /** Where commands without a namespace go. */
   readonly namespace: string;
+  /** Reads all of this again from where it came from. May throw while that is being replaced. */
+  readonly renew?: () => ClientConfig;
 }
 
 /** `$KUBECONFIG` (its first file that exists), else `~/.kube/config`. */
@@ -46,6 +50,7 @@ export function loadKubeconfig(path: string, contextName?: string): ClientConfig
     ...clusterOf(cluster, files),
     ...userOf(isObject(user) ? user : {}, files),
     namespace: textOf(context, "namespace") ?? "default",
+    renew: () => loadKubeconfig(path, contextName),
   };
 }
 
@@ -70,13 +75,21 @@ function pick(config: JsonObject, list: string, name: unknown, path: string): Js
   throw new KubeconfigError(`${path} has no entry ${JSON.stringify(name)} in ${list}`);
 }
 
-function clusterOf(cluster: JsonObject, files: Files): Pick<ClientConfig, "server" | "authority"> {
+function clusterOf(
+  cluster: JsonObject,
+  files: Files,
+): Pick<ClientConfig, "server" | "serverName" | "authority" | "insecureSkipTlsVerify"> {
   const server = textOf(cluster, "server");
+  if (textOf(cluster, "proxy-url") !== undefined) {
+    throw new KubeconfigError(`${files.path}: clusters behind a proxy-url are not supported`);
+  }
   if (server === undefined) throw new KubeconfigError(`${files.path}: the cluster has no server`);
   const authority = files.dataOf(cluster, "certificate-authority");
   const insecureSkipTlsVerify = cluster["insecure-skip-tls-verify"] === true;
+  const serverName = textOf(cluster, "tls-server-name");
   return {
     server,
+    ...(serverName !== undefined && { serverName }),
     ...(authority !== undefined && { authority }),
     ...(insecureSkipTlsVerify && { insecureSkipTlsVerify }),
   };

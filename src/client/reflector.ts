@@ -10,7 +10,10 @@ const pageLength = 500;
 
 /** Told of every change of the cache after it has happened. What they throw ends `run`. */
 interface ReflectorHandlers<S> {
-  /** A new or changed object; `old` is what was known before. */
+  /**
+   * A new or changed object; `old` is what was known before of the same object. One that was deleted and made again under its
+   * name is another: the old one's deletion is told first, even where nobody saw it happen.
+   */
   set(object: S, old: S | undefined): void;
   delete(old: S): void;
 }
@@ -34,6 +37,7 @@ export interface ReflectorOptions<T extends KubeObject, S> {
 }
 
 interface Cached<S> {
+  readonly uid: string;
   readonly resourceVersion: string;
   readonly value: S;
 }
@@ -50,6 +54,7 @@ export class Reflector<T extends KubeObject, S> {
   readonly #synced = Promise.withResolvers<void>();
   /** Undefined when the next thing is to list. */
   #resourceVersion: string | undefined;
+  #paged = true;
 
   constructor(options: ReflectorOptions<T, S>) {
     this.#options = options;
@@ -88,8 +93,12 @@ export class Reflector<T extends KubeObject, S> {
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof StatusError || error instanceof UnavailableError)) throw error;
-        if (isGone(error)) this.#resourceVersion = undefined;
-        const delayMs = this.#backoff.next();
+        if (isGone(error)) {
+          // When the server forgets the revision between two pages, the next list comes in one piece.
+          this.#paged = this.#resourceVersion !== undefined;
+          this.#resourceVersion = undefined;
+        }
+        const delayMs = Math.max(this.#backoff.next(), retryAfterMs(error));
         this.#options.onRetry?.(error, delayMs);
         await this.#sleep(delayMs, signal);
       }
@@ -103,7 +112,7 @@ export class Reflector<T extends KubeObject, S> {
     let resourceVersion: string;
     do {
       const page = await client.list(kind, {
-        limit: pageLength,
+        ...(this.#paged && { limit: pageLength }),
         signal,
         ...(namespace !== undefined && { namespace }),
         ...(labelSelector !== undefined && { labelSelector }),
@@ -116,6 +125,7 @@ export class Reflector<T extends KubeObject, S> {
     } while (token !== undefined && token !== "");
     for (const key of missing) this.#delete(key);
     this.#resourceVersion = resourceVersion;
+    this.#paged = true;
     this.#backoff.reset();
     this.#synced.resolve();
   }
@@ -126,7 +136,7 @@ export class Reflector<T extends KubeObject, S> {
     const events = watchKind(client, kind, {
       resourceVersion,
       timeoutSeconds: watchTimeoutSeconds,
-      silenceMs: this.#options.silenceMs ?? 180_000,
+      silenceMs: this.#options.silenceMs ?? 100_000,
       signal,
       ...(namespace !== undefined && { namespace }),
       ...(labelSelector !== undefined && { labelSelector }),
@@ -160,12 +170,16 @@ export class Reflector<T extends KubeObject, S> {
   }
 
   #set(object: T): string {
-    const { namespace, name, resourceVersion } = object.metadata;
+    const { namespace, name, uid, resourceVersion } = object.metadata;
     const key = keyOf(namespace, name);
-    const old = this.#cache.get(key);
+    let old = this.#cache.get(key);
     if (old?.resourceVersion === resourceVersion) return key;
+    if (old !== undefined && old.uid !== uid) {
+      this.#delete(key);
+      old = undefined;
+    }
     const value = this.#options.strip(object);
-    this.#cache.set(key, { resourceVersion, value });
+    this.#cache.set(key, { uid, resourceVersion, value });
     this.#options.handlers.set(value, old?.value);
     return key;
   }
@@ -182,9 +196,18 @@ function keyOf(namespace: string | undefined, name: string): string {
   return `${namespace ?? ""}/${name}`;
 }
 
-/** Whether the server has forgotten the revision that the copy shows. */
+/**
+ * Whether the server has forgotten the revision that the copy shows, or has not come to it yet: one that was set back to an
+ * older state never will.
+ */
 function isGone(error: Error): boolean {
   if (!(error instanceof StatusError)) return false;
-  const { code, reason } = error.status;
-  return code === 410 || reason === "Expired" || reason === "Gone";
+  const { code, reason, details } = error.status;
+  if (code === 410 || reason === "Expired" || reason === "Gone") return true;
+  return details?.causes?.some((cause) => cause.reason === "ResourceVersionTooLarge") === true;
+}
+
+function retryAfterMs(error: Error): number {
+  const seconds = error instanceof StatusError ? error.status.details?.retryAfterSeconds : 0;
+  return Math.min(seconds ?? 0, 60) * 1_000;
 }

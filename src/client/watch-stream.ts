@@ -13,7 +13,7 @@ export interface WatchOptions extends Omit<ListOptions, "limit" | "continue"> {
   readonly resourceVersion: string;
   /** After which the server ends the watch by itself. */
   readonly timeoutSeconds: number;
-  /** Longest silence. With bookmarks something comes about every minute. */
+  /** Longest silence. With bookmarks something comes about every minute, so that a longer one is a dead connection. */
   readonly silenceMs: number;
 }
 

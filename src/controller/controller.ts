@@ -1,6 +1,7 @@
 // The SDN controller: watches the objects, computes what each node must know, tells the agents, allocates addresses.
 import { randomUUID } from "node:crypto";
 import type { ApiClient } from "../client/api-client.ts";
+import type { EventSink } from "../client/event-recorder.ts";
 import { Compute } from "../compute/graph.ts";
 import { AddressSpace } from "../ipam/address-space.ts";
 import type { Log } from "../runtime/log.ts";
@@ -15,6 +16,8 @@ import { ObjectWatch, type WatchProgress } from "./object-watch.ts";
 
 export interface ControllerOptions {
   readonly client: ApiClient;
+  /** Told of what goes wrong with an object. */
+  readonly events: EventSink;
   /** Where agents connect. */
   readonly listen: readonly StreamAddress[];
   /** Needed for TLS addresses. */
@@ -51,7 +54,7 @@ export class Controller {
 
   constructor(options: ControllerOptions) {
     this.#options = options;
-    const { client, log } = options;
+    const { client, events, log } = options;
     const space = new AddressSpace();
     const addresses = new AddressController(space, addressStore(client));
     this.#queue = new WorkQueue({
@@ -62,6 +65,7 @@ export class Controller {
       compute: this.#compute,
       addresses,
       space,
+      events,
       log,
       // Before everything is known a free address cannot be told from a taken one.
       onPod: (key) => this.#synced && this.#queue.add(key),

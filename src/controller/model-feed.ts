@@ -1,9 +1,11 @@
 // Turns what the API server holds into the inputs of the controller's two cores: the compute graph and the addresses.
 // Keys are `namespace/name`, or names for kinds without a namespace. An object is `undefined` once it is gone.
+import { type EventSink, subjectOf } from "../client/event-recorder.ts";
 import type { Compute } from "../compute/graph.ts";
 import type { AddressSpace } from "../ipam/address-space.ts";
 import { translateDomain } from "../kubernetes/domain.ts";
-import { fieldAt, listOf, stringOf } from "../kubernetes/json.ts";
+import { networkPolicyKind } from "../kinds/network-policy.ts";
+import { fieldAt, listOf, type Problem, stringOf } from "../kubernetes/json.ts";
 import { translateNamespace } from "../kubernetes/namespace.ts";
 import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
 import { translateNode } from "../kubernetes/node.ts";
@@ -20,6 +22,7 @@ export interface ModelFeedOptions {
   readonly space: AddressSpace;
   /** The pod's addresses may have to be allocated or given back. */
   readonly onPod: (key: string) => void;
+  readonly events: EventSink;
   readonly log: Log;
 }
 
@@ -115,8 +118,7 @@ export class ModelFeed {
       return;
     }
     const { value, problems } = translateNetworkPolicy(object);
-    if (problems.length > 0)
-      this.#options.log.warn({ policy: id, problems }, "not understood in part");
+    if (problems.length > 0) this.#report(id, object, problems);
     this.#options.compute.setPolicy(id, value);
   }
 
@@ -124,6 +126,19 @@ export class ModelFeed {
   *keys(): Generator<string, void, undefined> {
     yield* this.#pods.keys();
     yield* this.#endpoints.keys();
+  }
+
+  #report(policy: string, object: unknown, problems: readonly Problem[]): void {
+    const { events, log } = this.#options;
+    log.warn({ policy, problems }, "not understood in part");
+    const parts = problems.map(({ field, message }) => `${field}: ${message}`);
+    const regarding = subjectOf(networkPolicyKind, {
+      namespace: stringOf(fieldAt(object, "metadata", "namespace")) ?? "",
+      name: stringOf(fieldAt(object, "metadata", "name")) ?? "",
+      uid: stringOf(fieldAt(object, "metadata", "uid")) ?? "",
+    });
+    const message = `these parts match nothing: ${parts.join("; ")}`;
+    events.record({ regarding, type: "Warning", reason: "PolicyInvalidInPart", message });
   }
 
   /** Whether and where the pod is to have addresses. */

@@ -1,7 +1,8 @@
 // The controller's executable.
 import { Command, Option } from "commander";
 import { ApiClient } from "../client/api-client.ts";
-import { defaultKubeconfigPath, loadKubeconfig } from "../client/kubeconfig.ts";
+import { defaultConfigPath, loadClientConfig } from "../client/in-cluster.ts";
+import { EventRecorder } from "../client/event-recorder.ts";
 import { Controller } from "../controller/controller.ts";
 import { StatusServer } from "../controller/status-server.ts";
 import { runService } from "../runtime/lifecycle.ts";
@@ -26,19 +27,24 @@ async function run(flags: Flags, log: Log, signal: AbortSignal): Promise<void> {
     ca !== undefined && cert !== undefined && key !== undefined
       ? readTlsCredentials({ ca, certificate: cert, key })
       : undefined;
-  const client = new ApiClient(loadKubeconfig(flags.kubeconfig), "isobar-controller");
+  const client = new ApiClient(loadClientConfig(flags.kubeconfig), "isobar-controller");
   const listen = flags.listen.map(parseStreamAddress);
   if (credentials === undefined && listen.some(({ kind }) => kind === "tls")) {
     throw new RangeError("listening on TCP needs --ca, --cert and --key");
   }
+  await using resources = new AsyncDisposableStack();
+  resources.defer(() => client.close());
+  const component = "isobar-controller";
+  const onLost = (error: Error, reports: number): void =>
+    log.warn({ err: error, reports }, "events could not be written");
+  const events = resources.use(new EventRecorder({ client, component, onLost }));
   const controller = new Controller({
     client,
+    events,
     listen,
     log,
     ...(credentials === undefined ? {} : { credentials }),
   });
-  await using resources = new AsyncDisposableStack();
-  resources.defer(() => client.close());
   if (flags.statusSocket !== undefined) {
     resources.use(await StatusServer.listen(flags.statusSocket, () => controller.status()));
   }
@@ -48,9 +54,10 @@ async function run(flags: Flags, log: Log, signal: AbortSignal): Promise<void> {
 const program = new Command("isobar-controller")
   .description("Computes what each node must know and tells the agents.")
   .addOption(
-    new Option("--kubeconfig <file>", "how to reach the API server")
-      .env("KUBECONFIG")
-      .default(defaultKubeconfigPath()),
+    new Option(
+      "--kubeconfig <file>",
+      "how to reach the API server; in-cluster for the pod's service account",
+    ).default(defaultConfigPath(), "$KUBECONFIG, else the service account, else ~/.kube/config"),
   )
   .addOption(
     new Option("--listen <address...>", "Unix socket or HOST:PORT for agents; may be repeated")
