@@ -42,7 +42,43 @@ const specSchema = Type.Object(
   { description: "What is wanted." },
 );
 
-export type Domain = CustomObject<typeof specSchema>;
+const statusSchema = Type.Object(
+  {
+    networks: Type.Optional(Type.Integer({ description: "How many networks it has." })),
+    used: Type.Optional(
+      Type.Integer({ description: "How many places of its networks are taken." }),
+    ),
+    pools: Type.Optional(
+      Type.Array(
+        Type.Object({
+          cidr: Type.String({ description: "The pool." }),
+          networks: Type.Integer({ description: "How many networks have a part of it." }),
+        }),
+        { description: "What has been cut from each pool." },
+      ),
+    ),
+    claims: Type.Optional(
+      Type.Array(
+        Type.Object({
+          cidrs: Type.Array(Type.String(), { description: "The parts." }),
+          until: Type.String({ format: "date-time", description: "When the claim ends." }),
+        }),
+        {
+          description:
+            "Parts of the pools that are promised to networks about to be made, or that rest after theirs have gone.",
+        },
+      ),
+    ),
+    lastCut: Type.Optional(
+      Type.Array(Type.String(), {
+        description: "What was cut last, of each address family. The next cut is made behind it.",
+      }),
+    ),
+  },
+  { description: "What has been made of its pools; the controller's own." },
+);
+
+export type Domain = CustomObject<typeof specSchema, typeof statusSchema>;
 
 function validatePools(pools: readonly string[]): FieldError[] {
   const errors: FieldError[] = [];
@@ -114,13 +150,16 @@ export const domainKind: KindDefinition<Domain> = {
     description:
       "A routing context with its own address pools. What is in a domain reaches, as policies allow, what is in the same domain; addresses of two domains may overlap.",
     spec: specSchema,
+    status: statusSchema,
   }),
   nameRule: "label",
-  hasStatus: false,
+  hasStatus: true,
   columns: [
     nameColumn,
     column("VNI", "VXLAN network identifier.", ({ spec }) => String(spec.vni)),
     column("Pools", "CIDRs that networks are cut from.", ({ spec }) => spec.pools.join(",")),
+    column("Networks", "How many networks it has.", ({ status }) => status?.networks ?? 0),
+    column("Used", "How many places of its networks are taken.", ({ status }) => status?.used ?? 0),
     ageColumn,
   ],
   selectableFields: {},

@@ -8,27 +8,51 @@ import { validateAddress } from "./address.ts";
 import { ageColumn, column, nameColumn, orNone, wideColumn } from "./column.ts";
 import { customSchema, isobarGroup, type CustomObject } from "./custom-kind.ts";
 
-const phases = ["Pending", "Ready", "Failed"] as const;
+const phases = ["Pending", "Ready", "Failed", "Kept"] as const;
 
 const specSchema = Type.Object(
   {
     domain: Type.String({ description: "Name of its domain. Cannot be changed." }),
-    network: Type.String({
-      description: "Name of the network, in the same namespace, that its addresses are from.",
-    }),
+    network: Type.Optional(
+      Type.String({
+        description:
+          "Name of the network, in the same namespace, that its addresses are from; absent where an external IPAM gives them.",
+      }),
+    ),
     node: Type.Optional(Type.String({ description: "Name of the node it is attached to." })),
     addresses: Type.Array(Type.String(), {
       maxItems: 2,
-      description: "Its addresses, at most one of each family. Cannot be changed.",
+      description:
+        "Its addresses, at most one of each family. Cannot be changed once there are some.",
     }),
-    mac: Type.String({ description: "Its MAC address. Cannot be changed." }),
+    mac: Type.String({
+      description: "Its MAC address. Cannot be changed once there are addresses.",
+    }),
     attachment: Type.Object(
       {
         kind: Type.String({ description: "What is attached, e.g. Pod." }),
         name: Type.String({ description: "The attached object's name." }),
-        uid: Type.Optional(Type.String({ description: "Tells it from another of the same name." })),
+        uid: Type.Optional(
+          Type.String({
+            description:
+              "Tells it from another of the same name. Changes when an endpoint that was kept goes to the next of its name.",
+          }),
+        ),
       },
-      { description: "What the endpoint is for. Cannot be changed." },
+      { description: "What the endpoint is for. Its kind and name cannot be changed." },
+    ),
+    keep: Type.Optional(
+      Type.Object(
+        {
+          seconds: Type.Optional(
+            Type.Integer({ minimum: 1, description: "For how long after the pod has gone." }),
+          ),
+        },
+        {
+          description:
+            "Set where the endpoint outlives its pod, so that the next pod of its name has the same addresses: for a time, or without one for as long as its owner exists.",
+        },
+      ),
     ),
   },
   { description: "What is wanted." },
@@ -39,20 +63,25 @@ const statusSchema = Type.Object(
     phase: Type.Optional(
       Type.Enum(phases, {
         type: "string",
-        description: "Ready once the node enforces its policies and its port is open.",
+        description:
+          "Ready once the node enforces its policies and its port is open; Kept while it waits for the next pod of its name.",
       }),
     ),
     node: Type.Optional(Type.String({ description: "The node that reports." })),
     port: Type.Optional(Type.Integer({ description: "OpenFlow port number on the node." })),
     message: Type.Optional(Type.String({ description: "Why it is not ready, for people." })),
+    keptUntil: Type.Optional(
+      Type.String({
+        format: "date-time",
+        description: "When an endpoint that is kept for a time is given up.",
+      }),
+    ),
   },
   { description: "What has come of it." },
 );
 
 export type Endpoint = CustomObject<typeof specSchema, typeof statusSchema>;
 type Spec = Endpoint["spec"];
-
-const immutableFields = ["domain", "network", "addresses", "mac", "attachment"] as const;
 
 /** A unicast address in lower case, as OVSDB and Open vSwitch write it. */
 const macPattern = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/;
@@ -91,9 +120,16 @@ function validateSpec(spec: Spec): FieldError[] {
 }
 
 function validateUpdate(spec: Spec, old: Spec): FieldError[] {
-  return immutableFields
+  const fields = old.addresses.length > 0 ? (["addresses", "mac"] as const) : [];
+  const errors = (["domain", "network", ...fields] as const)
     .filter((field) => !equalJson(spec[field], old[field]))
     .map((field) => invalid(`spec.${field}`, spec[field], "field is immutable"));
+  for (const field of ["kind", "name"] as const) {
+    if (spec.attachment[field] === old.attachment[field]) continue;
+    const path = `spec.attachment.${field}`;
+    errors.push(invalid(path, spec.attachment[field], "field is immutable"));
+  }
+  return errors;
 }
 
 export const endpointKind: KindDefinition<Endpoint> = {
@@ -112,7 +148,9 @@ export const endpointKind: KindDefinition<Endpoint> = {
   hasStatus: true,
   columns: [
     nameColumn,
-    column("Network", "The network that its addresses are from.", ({ spec }) => spec.network),
+    column("Network", "The network that its addresses are from.", ({ spec }) =>
+      orNone(spec.network),
+    ),
     column("Addresses", "Its addresses.", ({ spec }) => orNone(spec.addresses.join(","))),
     column("Node", "The node it is attached to.", ({ spec }) => orNone(spec.node)),
     column("Status", "Whether its traffic flows.", ({ status }) => status?.phase ?? "<unknown>"),
@@ -125,7 +163,7 @@ export const endpointKind: KindDefinition<Endpoint> = {
   ],
   selectableFields: {
     "spec.domain": ({ spec }) => spec.domain,
-    "spec.network": ({ spec }) => spec.network,
+    "spec.network": ({ spec }) => spec.network ?? "",
     "spec.node": ({ spec }) => spec.node ?? "",
     "status.phase": ({ status }) => status?.phase ?? "",
   },

@@ -23,7 +23,46 @@ const specSchema = Type.Object(
   { description: "What is wanted." },
 );
 
-export type Network = CustomObject<typeof specSchema>;
+const statusSchema = Type.Object(
+  {
+    capacity: Type.Optional(
+      Type.Integer({ description: "How many endpoints the network has addresses for." }),
+    ),
+    used: Type.Optional(Type.Integer({ description: "How many of its places are taken." })),
+    free: Type.Optional(
+      Type.Integer({ description: "How many of its places are not taken; some of them may rest." }),
+    ),
+    allocated: Type.Optional(
+      Type.String({
+        description:
+          "The places that are taken, counted from the network's first address, such as 1-20,25. The controller writes them down before an endpoint gets its addresses.",
+      }),
+    ),
+    resting: Type.Optional(
+      Type.Array(
+        Type.Object({
+          offsets: Type.String({ description: "Places, such as 21-24." }),
+          until: Type.String({ format: "date-time", description: "When their rest ends." }),
+        }),
+        { description: "Places that were given back and are not given out before a time." },
+      ),
+    ),
+    emptySince: Type.Optional(
+      Type.String({
+        format: "date-time",
+        description:
+          "Since when no place is taken; the controller removes a network that stays empty.",
+      }),
+    ),
+  },
+  { description: "Who has what of it; the controller's own." },
+);
+
+export type Network = CustomObject<typeof specSchema, typeof statusSchema>;
+
+function count(number: number | undefined): string {
+  return number === undefined ? "<unknown>" : String(number);
+}
 
 function validateCidrs(cidrs: readonly string[]): FieldError[] {
   const errors: FieldError[] = [];
@@ -65,12 +104,15 @@ export const networkKind: KindDefinition<Network> = {
     description:
       "A part of a domain's pools. The endpoints of the network's namespace have their addresses from it, whichever node they are on. The controller adds networks to a namespace as they fill.",
     spec: specSchema,
+    status: statusSchema,
   }),
-  hasStatus: false,
+  hasStatus: true,
   columns: [
     nameColumn,
     column("Domain", "The domain that it belongs to.", ({ spec }) => spec.domain),
     column("CIDRs", "The network's address ranges.", ({ spec }) => spec.cidrs.join(",")),
+    column("Used", "How many of its places are taken.", ({ status }) => count(status?.used)),
+    column("Free", "How many are not.", ({ status }) => count(status?.free)),
     ageColumn,
   ],
   selectableFields: { "spec.domain": ({ spec }) => spec.domain },
