@@ -69,6 +69,8 @@ export interface PrinterColumn<T> {
   readonly description: string;
   /** 0 is always shown, 1 only with `-o wide`. */
   readonly priority: 0 | 1;
+  /** Where a server that knows the kind by its schema alone finds the value, e.g. `.spec.vni`. */
+  readonly jsonPath?: string;
   value(object: T, now: Date): string | number | boolean;
 }
 

@@ -2,6 +2,18 @@
 // schemas are such objects too.
 
 /**
+ * What is said to servers that know a kind by its schema alone (CustomResourceDefinition). The kind's own checks say the same,
+ * in upstream's words.
+ */
+interface CrdConstraints extends Pick<
+  Schema,
+  "minimum" | "maximum" | "pattern" | "minLength" | "maxLength" | "minItems" | "maxItems"
+> {
+  /** CEL, understood from Kubernetes 1.25 on; `oldSelf` makes a rule one for updates. */
+  readonly validations?: readonly { readonly rule: string; readonly message: string }[];
+}
+
+/**
  * One schema. Sub-schemas are nested by reference, never as `$ref`. Read it lazily: the properties of built-in types are built
  * when first asked for.
  */
@@ -38,6 +50,7 @@ export interface Schema {
   /** `merge`, `replace`, `retainKeys` or `merge,retainKeys`. */
   readonly "x-kubernetes-patch-strategy"?: string;
   readonly "x-kubernetes-patch-merge-key"?: string;
+  readonly crd?: CrdConstraints;
 }
 
 /** The schema of an object's member; `undefined` when the schema says nothing of it. */

@@ -16,14 +16,21 @@ export const ageColumn: PrinterColumn<KubeObject> = {
   type: "string",
   description: "Time since the object was created.",
   priority: 0,
+  jsonPath: ".metadata.creationTimestamp",
   value: (object, now) => formatAge(object.metadata.creationTimestamp, now),
 };
 
 type Reader<T> = { read(object: T, now: Date): string | number }["read"];
 
-/** A column of text that is always shown. */
-export function column<T>(name: string, description: string, value: Reader<T>): PrinterColumn<T> {
-  return { name, type: "string", description, priority: 0, value };
+/** A column of text that is always shown; own kinds have a JSON path for their CRDs. */
+export function column<T>(
+  name: string,
+  description: string,
+  value: Reader<T>,
+  jsonPath?: string,
+): PrinterColumn<T> {
+  const path = jsonPath === undefined ? {} : { jsonPath };
+  return { name, type: "string", description, priority: 0, value, ...path };
 }
 
 /** A column of text for `-o wide`. */
@@ -31,8 +38,9 @@ export function wideColumn<T>(
   name: string,
   description: string,
   value: Reader<T>,
+  jsonPath?: string,
 ): PrinterColumn<T> {
-  return { name, type: "string", description, priority: 1, value };
+  return { ...column(name, description, value, jsonPath), priority: 1 };
 }
 
 /** What kubectl prints for nothing. */

@@ -6,19 +6,28 @@ import { checkInRange } from "../apimachinery/names.ts";
 import { formatPrefix, prefixContains, widthOf, type Prefix } from "../net/address.ts";
 import { tryParsePrefix, validateCidr } from "./address.ts";
 import { ageColumn, column, nameColumn } from "./column.ts";
+import { cidrText, immutable } from "./crd-constraints.ts";
 import { customSchema, isobarGroup, type CustomObject } from "./custom-kind.ts";
 
 /** VXLAN network identifiers have 24 bits (RFC 7348 section 5). */
 const maximumVni = 2 ** 24 - 1;
+
+const poolsStay = {
+  rule: "oldSelf.all(pool, pool in self)",
+  message: "pools cannot be removed",
+};
 
 const specSchema = Type.Object(
   {
     vni: Type.Integer({
       description:
         "VXLAN network identifier of the domain's traffic between nodes, 1 to 16777215. Each domain needs its own. Cannot be changed.",
+      crd: { minimum: 1, maximum: maximumVni, validations: [immutable] },
     }),
-    pools: Type.Array(Type.String(), {
+    pools: Type.Array(Type.String({ crd: cidrText }), {
       minItems: 1,
+      maxItems: 64,
+      crd: { validations: [poolsStay] },
       description:
         "CIDRs, IPv4 or IPv6, out of which the namespaces of the domain get their networks. They do not overlap. A pool can be added, but not removed.",
     }),
@@ -26,10 +35,18 @@ const specSchema = Type.Object(
       Type.Object(
         {
           ipv4: Type.Optional(
-            Type.Integer({ default: 24, description: "Of IPv4 networks; 24 when absent." }),
+            Type.Integer({
+              default: 24,
+              description: "Of IPv4 networks; 24 when absent.",
+              crd: { minimum: 8, maximum: 30 },
+            }),
           ),
           ipv6: Type.Optional(
-            Type.Integer({ default: 64, description: "Of IPv6 networks; 64 when absent." }),
+            Type.Integer({
+              default: 64,
+              description: "Of IPv6 networks; 64 when absent.",
+              crd: { minimum: 8, maximum: 126 },
+            }),
           ),
         },
         {
@@ -156,10 +173,25 @@ export const domainKind: KindDefinition<Domain> = {
   hasStatus: true,
   columns: [
     nameColumn,
-    column("VNI", "VXLAN network identifier.", ({ spec }) => String(spec.vni)),
-    column("Pools", "CIDRs that networks are cut from.", ({ spec }) => spec.pools.join(",")),
-    column("Networks", "How many networks it has.", ({ status }) => status?.networks ?? 0),
-    column("Used", "How many places of its networks are taken.", ({ status }) => status?.used ?? 0),
+    column("VNI", "VXLAN network identifier.", ({ spec }) => String(spec.vni), ".spec.vni"),
+    column(
+      "Pools",
+      "CIDRs that networks are cut from.",
+      ({ spec }) => spec.pools.join(","),
+      ".spec.pools",
+    ),
+    column(
+      "Networks",
+      "How many networks it has.",
+      ({ status }) => status?.networks ?? 0,
+      ".status.networks",
+    ),
+    column(
+      "Used",
+      "How many places of its networks are taken.",
+      ({ status }) => status?.used ?? 0,
+      ".status.used",
+    ),
     ageColumn,
   ],
   selectableFields: {},

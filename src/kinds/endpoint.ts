@@ -6,32 +6,58 @@ import { equalJson } from "../apimachinery/json.ts";
 import { formatAddress, tryParseAddress } from "../net/address.ts";
 import { validateAddress } from "./address.ts";
 import { ageColumn, column, nameColumn, orNone, wideColumn } from "./column.ts";
+import { addressText, immutable, nameText, oneOfEachFamily } from "./crd-constraints.ts";
 import { customSchema, isobarGroup, type CustomObject } from "./custom-kind.ts";
 
 const phases = ["Pending", "Ready", "Failed", "Kept"] as const;
 
+/** A unicast address in lower case, as OVSDB and Open vSwitch write it. */
+const macPattern = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/;
+
+const addressesStay = {
+  rule: "oldSelf.size() == 0 || self == oldSelf",
+  message: "field is immutable once there are addresses",
+};
+
+const macStays = {
+  rule: "oldSelf.addresses.size() == 0 || self.mac == oldSelf.mac",
+  message: "mac is immutable once there are addresses",
+};
+
 const specSchema = Type.Object(
   {
-    domain: Type.String({ description: "Name of its domain. Cannot be changed." }),
+    domain: Type.String({
+      description: "Name of its domain. Cannot be changed.",
+      crd: { ...nameText, validations: [immutable] },
+    }),
     network: Type.Optional(
       Type.String({
         description:
           "Name of the network, in the same namespace, that its addresses are from; absent where an external IPAM gives them.",
+        crd: { ...nameText, validations: [immutable] },
       }),
     ),
     node: Type.Optional(Type.String({ description: "Name of the node it is attached to." })),
-    addresses: Type.Array(Type.String(), {
+    addresses: Type.Array(Type.String({ crd: addressText }), {
       maxItems: 2,
+      crd: { validations: [addressesStay, oneOfEachFamily] },
       description:
         "Its addresses, at most one of each family. Cannot be changed once there are some.",
     }),
     mac: Type.String({
       description: "Its MAC address. Cannot be changed once there are addresses.",
+      crd: { pattern: macPattern.source, maxLength: 17 },
     }),
     attachment: Type.Object(
       {
-        kind: Type.String({ description: "What is attached, e.g. Pod." }),
-        name: Type.String({ description: "The attached object's name." }),
+        kind: Type.String({
+          description: "What is attached, e.g. Pod.",
+          crd: { ...nameText, validations: [immutable] },
+        }),
+        name: Type.String({
+          description: "The attached object's name.",
+          crd: { ...nameText, validations: [immutable] },
+        }),
         uid: Type.Optional(
           Type.String({
             description:
@@ -55,7 +81,7 @@ const specSchema = Type.Object(
       ),
     ),
   },
-  { description: "What is wanted." },
+  { description: "What is wanted.", crd: { validations: [macStays] } },
 );
 
 const statusSchema = Type.Object(
@@ -82,9 +108,6 @@ const statusSchema = Type.Object(
 
 export type Endpoint = CustomObject<typeof specSchema, typeof statusSchema>;
 type Spec = Endpoint["spec"];
-
-/** A unicast address in lower case, as OVSDB and Open vSwitch write it. */
-const macPattern = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/;
 
 function validateAddresses(addresses: readonly string[]): FieldError[] {
   const errors: FieldError[] = [];
@@ -148,18 +171,36 @@ export const endpointKind: KindDefinition<Endpoint> = {
   hasStatus: true,
   columns: [
     nameColumn,
-    column("Network", "The network that its addresses are from.", ({ spec }) =>
-      orNone(spec.network),
+    column(
+      "Network",
+      "The network that its addresses are from.",
+      ({ spec }) => orNone(spec.network),
+      ".spec.network",
     ),
-    column("Addresses", "Its addresses.", ({ spec }) => orNone(spec.addresses.join(","))),
-    column("Node", "The node it is attached to.", ({ spec }) => orNone(spec.node)),
-    column("Status", "Whether its traffic flows.", ({ status }) => status?.phase ?? "<unknown>"),
+    column(
+      "Addresses",
+      "Its addresses.",
+      ({ spec }) => orNone(spec.addresses.join(",")),
+      ".spec.addresses",
+    ),
+    column("Node", "The node it is attached to.", ({ spec }) => orNone(spec.node), ".spec.node"),
+    column(
+      "Status",
+      "Whether its traffic flows.",
+      ({ status }) => status?.phase ?? "<unknown>",
+      ".status.phase",
+    ),
     ageColumn,
-    wideColumn("Domain", "Its domain.", ({ spec }) => spec.domain),
-    wideColumn("MAC", "Its MAC address.", ({ spec }) => spec.mac),
-    wideColumn("Attachment", "What is attached.", ({ spec }) => {
-      return `${spec.attachment.kind.toLowerCase()}/${spec.attachment.name}`;
-    }),
+    wideColumn("Domain", "Its domain.", ({ spec }) => spec.domain, ".spec.domain"),
+    wideColumn("MAC", "Its MAC address.", ({ spec }) => spec.mac, ".spec.mac"),
+    wideColumn(
+      "Attachment",
+      "What is attached.",
+      ({ spec }) => {
+        return `${spec.attachment.kind.toLowerCase()}/${spec.attachment.name}`;
+      },
+      ".spec.attachment.name",
+    ),
   ],
   selectableFields: {
     "spec.domain": ({ spec }) => spec.domain,

@@ -6,14 +6,17 @@ import { equalJson } from "../apimachinery/json.ts";
 import { formatPrefix } from "../net/address.ts";
 import { tryParsePrefix, validateCidr } from "./address.ts";
 import { ageColumn, column, nameColumn } from "./column.ts";
+import { cidrText, immutable, nameText, oneOfEachFamily } from "./crd-constraints.ts";
 import { customSchema, isobarGroup, type CustomObject } from "./custom-kind.ts";
 
 const specSchema = Type.Object(
   {
     domain: Type.String({
       description: "Name of the domain that the network belongs to. Cannot be changed.",
+      crd: { ...nameText, validations: [immutable] },
     }),
-    cidrs: Type.Array(Type.String(), {
+    cidrs: Type.Array(Type.String({ crd: cidrText }), {
+      crd: { validations: [immutable, oneOfEachFamily] },
       minItems: 1,
       maxItems: 2,
       description:
@@ -109,10 +112,20 @@ export const networkKind: KindDefinition<Network> = {
   hasStatus: true,
   columns: [
     nameColumn,
-    column("Domain", "The domain that it belongs to.", ({ spec }) => spec.domain),
-    column("CIDRs", "The network's address ranges.", ({ spec }) => spec.cidrs.join(",")),
-    column("Used", "How many of its places are taken.", ({ status }) => count(status?.used)),
-    column("Free", "How many are not.", ({ status }) => count(status?.free)),
+    column("Domain", "The domain that it belongs to.", ({ spec }) => spec.domain, ".spec.domain"),
+    column(
+      "CIDRs",
+      "The network's address ranges.",
+      ({ spec }) => spec.cidrs.join(","),
+      ".spec.cidrs",
+    ),
+    column(
+      "Used",
+      "How many of its places are taken.",
+      ({ status }) => count(status?.used),
+      ".status.used",
+    ),
+    column("Free", "How many are not.", ({ status }) => count(status?.free), ".status.free"),
     ageColumn,
   ],
   selectableFields: { "spec.domain": ({ spec }) => spec.domain },
