@@ -21,6 +21,7 @@ import { ControllerLink } from "./controller-link.ts";
 import { FlowReconciler } from "./flow-reconciler.ts";
 import { GatewayKeeper } from "./gateway-keeper.ts";
 import { guardKernel } from "./kernel-guard.ts";
+import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
 import { listenLocally } from "./local-server.ts";
 import { NodeState } from "./node-state.ts";
 import { followFlows } from "./openflow-link.ts";
@@ -65,7 +66,8 @@ export class Agent {
       log.error({ err }, "the state cannot be stored"),
     );
     this.#database = new SwitchDatabase(config, log);
-    this.#gateway = new GatewayKeeper(config, this.#state);
+    const settings = new KernelSettings(join(config.stateDir, kernelSettingsFile));
+    this.#gateway = new GatewayKeeper(config, this.#state, settings);
     this.#link = new ControllerLink({
       node,
       controllers,
@@ -85,7 +87,7 @@ export class Agent {
       log,
       database: this.#database,
       readiness: this.#readiness,
-      mtu: async () => await this.#gateway.mtu(),
+      mtu: async () => (await this.#gateway.underlay()).endpointMtu,
       checksumInKernel: config.datapathType === "netdev",
     });
     const connections = new ConnectionTable(
@@ -209,14 +211,16 @@ export class Agent {
   async #perform(duty: Duty): Promise<void> {
     switch (duty) {
       case "bridge": {
-        const bridge = await this.#database.ensure();
+        const bridge = await this.#database.ensure(await this.#gateway.ports());
         // The dummy datapath has ports, but no network interfaces behind them.
         if (this.#config.datapathType !== "dummy") await this.#attachments.recover(bridge);
         this.#due("gateway");
         break;
       }
       case "gateway":
-        if (this.#database.ready) await this.#gateway.apply();
+        if (!this.#database.ready) break;
+        await this.#database.updateOwn(await this.#gateway.ports());
+        await this.#gateway.apply();
         break;
       case "connections":
         if (this.#config.datapathType !== "dummy") await this.#review.run();

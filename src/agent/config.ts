@@ -22,6 +22,10 @@ export interface AgentConfig {
   readonly underlayAddresses: readonly string[];
   /** The domain that the node itself takes part in. */
   readonly gatewayDomain: string;
+  /** Of VXLAN, the same on all nodes. */
+  readonly tunnelUdpPort: number;
+  /** IPv4 link-local CIDRs that endpoints reach although they are not on this node, such as a cloud's metadata. */
+  readonly linkLocal: readonly string[];
 }
 
 /** The kernel's datapath where its module is loaded. */

@@ -1,36 +1,23 @@
 // The node's own way into the overlay: an internal port of the switch, through which the node and its pods reach each
-// other and pods reach the outside. Routes, a fixed neighbour, and source NAT in an nftables table of its own.
-import { writeFile } from "node:fs/promises";
-import {
-  type Family,
-  formatPrefix,
-  parseAddress,
-  parsePrefix,
-  prefixContains,
-} from "../net/address.ts";
+// other and pods reach the outside. Routes and a fixed neighbour; netfilter.ts says under which addresses.
+import { type Family, formatPrefix, parseAddress, parsePrefix } from "../net/address.ts";
 import { runCommand, runIp } from "../runtime/command.ts";
 import { gateways } from "./container-interface.ts";
+import type { KernelSettings } from "./kernel-settings.ts";
+import { type NetfilterPlan, applyNetfilter } from "./netfilter.ts";
 
-export interface GatewayPlan {
-  /** Name of the internal port. */
-  readonly port: string;
+export interface GatewayPlan extends NetfilterPlan {
   readonly mtu: number;
   /** MAC address of the next hop inside the overlay. */
   readonly routerMac: string;
-  /** Pools of every domain that is reached through this port. */
-  readonly pools: readonly string[];
-  readonly nodeAddresses: readonly string[];
 }
-
-/** RFC 7348 section 5; what Open vSwitch uses unless told otherwise. */
-const vxlanUdpPort = 4789;
 
 const families = [4, 6] as const satisfies readonly Family[];
 
 /** Makes the gateway as planned, whatever was there. The internal port must exist. @throws {CommandError} */
-export async function applyGateway(plan: GatewayPlan): Promise<void> {
+export async function applyGateway(plan: GatewayPlan, settings: KernelSettings): Promise<void> {
   const pools = plan.pools.map(parsePrefix);
-  await enableForwarding(plan.port, new Set(pools.map((pool) => pool.family)));
+  await enableForwarding(plan.port, new Set(pools.map((pool) => pool.family)), settings);
   const stale = await staleRoutes(plan);
   await runIp([
     `link set dev ${plan.port} addrgenmode none`,
@@ -42,15 +29,7 @@ export async function applyGateway(plan: GatewayPlan): Promise<void> {
     ),
     ...pools.map((pool) => routeTo(formatPrefix(pool), pool.family, plan)),
   ]);
-  await runCommand(["nft", "-f", "-"], netfilterRules(plan));
-}
-
-/** Removes what `applyGateway` made outside the switch; routes go with the port. */
-export async function removeGateway(port: string): Promise<void> {
-  await runCommand(
-    ["nft", "-f", "-"],
-    `table inet ${tableName(port)}\ndelete table inet ${tableName(port)}\n`,
-  );
+  await applyNetfilter(plan);
 }
 
 function routeTo(pool: string, family: Family, plan: GatewayPlan): string {
@@ -75,57 +54,33 @@ async function staleRoutes({ port, pools }: GatewayPlan): Promise<readonly strin
   return stale;
 }
 
-async function enableForwarding(port: string, used: ReadonlySet<Family>): Promise<void> {
-  const settings: [string, string][] = [];
+async function enableForwarding(
+  port: string,
+  used: ReadonlySet<Family>,
+  settings: KernelSettings,
+): Promise<void> {
   if (used.has(4)) {
-    settings.push(
-      ["ipv4/ip_forward", "1"],
-      // Replies of pods to the node's other addresses come back on another path than the route to the pod.
-      [`ipv4/conf/${port}/rp_filter`, "2"],
-    );
+    await settings.set("ipv4/ip_forward", "1");
+    // Replies of pods to the node's other addresses come back on another path than the route to the pod.
+    await settings.set(`ipv4/conf/${port}/rp_filter`, "2", false);
   }
   if (used.has(6)) {
-    settings.push([`ipv6/conf/${port}/disable_ipv6`, "0"], ["ipv6/conf/all/forwarding", "1"]);
+    await settings.set(`ipv6/conf/${port}/disable_ipv6`, "0", false);
+    await keepRouterAdvertisements(settings);
+    await settings.set("ipv6/conf/all/forwarding", "1");
   }
-  for (const [name, value] of settings) await writeFile(`/proc/sys/net/${name}`, value);
 }
 
-/** One table a port, so that two agents on one machine do not meet. */
-function tableName(port: string): string {
-  return `isobar-${port}`;
-}
-
-/**
- * Tunnel packets of pods do not leave the node: under its address another node would take them for the node's own, with
- * any pod of this node as their sender.
- */
-function netfilterRules({ port, pools }: GatewayPlan): string {
-  const name = tableName(port);
-  const rules = families.flatMap((family) => {
-    const prefixes = pools.map(parsePrefix).filter((pool) => pool.family === family);
-    if (prefixes.length === 0) return [];
-    // A set of nftables may not name an address twice.
-    const outermost = prefixes.filter((pool, index) =>
-      prefixes.every((other, at) => at === index || !prefixContains(other, pool)),
-    );
-    const set = outermost.map(formatPrefix).join(", ");
-    const field = family === 4 ? "ip" : "ip6";
-    return [
-      `${field} saddr { ${set} } ${field} daddr != { ${set} } oifname != "${port}" masquerade`,
-    ];
-  });
-  // Declared, deleted and declared again in one transaction: the first line lets the second one always succeed.
-  return `table inet ${name}
-delete table inet ${name}
-table inet ${name} {
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    ${rules.join("\n    ")}
+/** Linux takes no router's word any more when it forwards, unless an interface is told to: its default route would time out. */
+async function keepRouterAdvertisements(settings: KernelSettings): Promise<void> {
+  const listing = await runCommand(["ip", "-6", "-json", "route", "show", "proto", "ra"]);
+  const routes: unknown = JSON.parse(listing === "" ? "[]" : listing);
+  if (!Array.isArray(routes)) return;
+  const devices = new Set((routes as readonly { dev?: string }[]).map(({ dev }) => dev));
+  for (const device of devices) {
+    if (device === undefined) continue;
+    // 0 is an interface whose advertisements a program takes in; 2 is what is wanted.
+    const name = `ipv6/conf/${device}/accept_ra`;
+    if ((await settings.get(name)) === "1") await settings.set(name, "2");
   }
-  chain forward {
-    type filter hook forward priority filter; policy accept;
-    iifname "${port}" udp dport ${vxlanUdpPort} drop
-  }
-}
-`;
 }

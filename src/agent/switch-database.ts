@@ -2,10 +2,10 @@
 import { EventEmitter, once } from "node:events";
 import type { Log } from "../runtime/log.ts";
 import { UnavailableError } from "../switch/errors.ts";
-import { OvsBridge } from "../switch/ovs-bridge.ts";
+import { OvsBridge, type PortConfig } from "../switch/ovs-bridge.ts";
 import { OvsdbClient } from "../switch/ovsdb-client.ts";
 import type { AgentConfig } from "./config.ts";
-import { ownPortConfigs, ownPorts } from "./switch-ports.ts";
+import { ownPorts } from "./switch-ports.ts";
 
 interface DatabaseEvents {
   /** The database was reached anew, or something of the agent's own is missing: `ensure` is due. */
@@ -20,6 +20,8 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
   readonly #client: OvsdbClient;
   #bridge: OvsBridge | undefined;
   #ready = false;
+  /** The agent's own ports as they were last put, as JSON. */
+  #own = "";
 
   constructor(config: AgentConfig, log: Log) {
     super();
@@ -61,23 +63,34 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
   }
 
   /** Makes the bridge and the agent's own ports, or sets them right. @throws {UnavailableError} @throws {PeerError} */
-  async ensure(): Promise<OvsBridge> {
+  async ensure(own: readonly PortConfig[]): Promise<OvsBridge> {
     const bridge = await this.#open();
     await bridge.ensure();
-    for (const { name, error } of await bridge.addPorts(ownPortConfigs())) {
+    await this.#putOwn(bridge, own);
+    this.#ready = true;
+    this.emit("ports");
+    return bridge;
+  }
+
+  /** Sets the agent's own ports right, where they are to be other than before. @throws as `ensure` */
+  async updateOwn(own: readonly PortConfig[]): Promise<void> {
+    if (this.#bridge === undefined || JSON.stringify(own) === this.#own) return;
+    await this.#putOwn(this.#bridge, own);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.close();
+  }
+
+  async #putOwn(bridge: OvsBridge, own: readonly PortConfig[]): Promise<void> {
+    for (const { name, error } of await bridge.addPorts(own)) {
       if (error !== undefined)
         this.#log.error(
           { port: name, reason: error },
           "the switch did not make a port of the agent's own",
         );
     }
-    this.#ready = true;
-    this.emit("ports");
-    return bridge;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#client.close();
+    this.#own = JSON.stringify(own);
   }
 
   async #open(): Promise<OvsBridge> {

@@ -30,17 +30,32 @@ export function isAttachmentPort(name: string): boolean {
   return portPattern.test(name);
 }
 
-export function ownPortConfigs(): readonly PortConfig[] {
+/** What is known of the node that decides about its own ports. */
+export interface OwnPortFacts {
+  /** Of VXLAN. */
+  readonly udpPort: number;
+  /** The node's end of the tunnels: the others take tunnelled packets from this address only. */
+  readonly vtep?: string | undefined;
+  /** Of the gateway: a switch in user space would else take it from whatever port comes next. */
+  readonly mtu?: number;
+}
+
+export function ownPortConfigs({ udpPort, vtep, mtu }: OwnPortFacts): readonly PortConfig[] {
   const { tunnel, gateway } = ownPorts;
-  const owner = { "isobar-role": "own" };
+  const externalIds = { "isobar-role": "own" };
+  const options = {
+    dst_port: String(udpPort),
+    ...(vtep === undefined ? {} : { local_ip: vtep }),
+  };
   return [
-    { ...vxlanPort(tunnel.name), ofportRequest: tunnel.ofport, externalIds: owner },
+    { ...vxlanPort(tunnel.name, options), ofportRequest: tunnel.ofport, externalIds },
     {
       name: gateway.name,
       type: "internal",
       mac: gatewayMac,
+      ...(mtu === undefined ? {} : { mtuRequest: mtu }),
       ofportRequest: gateway.ofport,
-      externalIds: owner,
+      externalIds,
     },
   ];
 }

@@ -1,11 +1,13 @@
 import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { uuidsOf } from "../ovsdb/value.ts";
 import type { Log } from "../runtime/log.ts";
 import { OvsdbClient } from "../switch/ovsdb-client.ts";
 import type { AgentConfig } from "./config.ts";
 import { deleteInterfaces, listInterfaces } from "./container-interface.ts";
-import { removeGateway } from "./gateway.ts";
 import { removeKernelGuard } from "./kernel-guard.ts";
+import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
+import { removeNetfilter } from "./netfilter.ts";
 import { isAttachmentPort, ownPorts } from "./switch-ports.ts";
 
 const connectTimeoutMs = 5_000;
@@ -24,10 +26,12 @@ export async function uninstall(config: AgentConfig, log: Log): Promise<void> {
     await client.close();
   }
   await deleteInterfaces([...(await listInterfaces())].filter(isAttachmentPort));
-  await removeGateway(ownPorts.gateway.name);
+  await removeNetfilter(ownPorts.gateway.name);
   await removeKernelGuard();
+  const settings = new KernelSettings(join(config.stateDir, kernelSettingsFile));
+  const restored = await settings.restore();
   await rm(config.stateDir, { recursive: true, force: true });
-  log.info({ bridge: config.bridge }, "removed");
+  log.info({ bridge: config.bridge, restored }, "removed");
 }
 
 async function removeBridge(client: OvsdbClient, name: string): Promise<void> {

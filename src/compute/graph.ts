@@ -14,6 +14,7 @@
 import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
 import type { Policy } from "../model/policy.ts";
 import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
+import type { DomainResource } from "../southbound/resources.ts";
 import { Groups } from "./groups.ts";
 import { Identities } from "./identities.ts";
 import { Inputs } from "./inputs.ts";
@@ -26,6 +27,11 @@ import { Rules } from "./rules.ts";
 import { SharedResources } from "./shared-resources.ts";
 import { Spans } from "./spans.ts";
 import { Work } from "./work.ts";
+
+function domainResource({ name, vni, pools, unmasqueraded }: Domain): DomainResource {
+  const optional = unmasqueraded === undefined ? {} : { unmasqueraded };
+  return { kind: "domain", id: name, vni, pools, ...optional };
+}
 
 /** What changed since the last flush. */
 export class ComputeDelta {
@@ -148,7 +154,7 @@ export class Compute {
 
   #flushUnderlay(): EncodedDelta {
     for (const { id, after } of this.#inputs.domains.changes) {
-      const resource = after && { kind: "domain" as const, id, vni: after.vni, pools: after.pools };
+      const resource = after && domainResource(after);
       this.#domains.replace(this.#domains.get(id), resource && new EncodedResource(resource));
     }
     for (const { id, after } of this.#inputs.nodes.changes) {

@@ -55,6 +55,29 @@ const specSchema = Type.Object(
         },
       ),
     ),
+    masquerade: Type.Optional(
+      Type.Object(
+        {
+          enabled: Type.Optional(
+            Type.Boolean({
+              default: true,
+              description:
+                "false when the network outside knows the way to the pools: endpoints then keep their own addresses everywhere.",
+            }),
+          ),
+          except: Type.Optional(
+            Type.Array(Type.String(), {
+              description:
+                "CIDRs to which endpoints keep their own addresses, and which therefore must know the way back.",
+            }),
+          ),
+        },
+        {
+          description:
+            "Under which address endpoints are seen outside the pools: that of their node, chosen by the interface through which it sends, with a random port.",
+        },
+      ),
+    ),
   },
   { description: "What is wanted." },
 );
@@ -140,11 +163,29 @@ function validatePrefixLengths({ networkPrefixLength, pools }: Domain["spec"]): 
   return errors;
 }
 
+function validateMasquerade({ masquerade }: Domain["spec"]): FieldError[] {
+  const seen = new Set<string>();
+  return (masquerade?.except ?? []).flatMap((text, index) => {
+    const path = `spec.masquerade.except[${index}]`;
+    const errors = validateCidr(text, path);
+    const prefix = tryParsePrefix(text);
+    if (prefix === undefined) return errors;
+    const canonical = formatPrefix(prefix);
+    if (canonical !== text) {
+      errors.push(invalid(path, text, `must be in canonical form ("${canonical}")`));
+    }
+    if (seen.has(canonical)) errors.push(duplicate(path, text));
+    seen.add(canonical);
+    return errors;
+  });
+}
+
 function validate({ spec }: Domain, old?: Domain): FieldError[] {
   const errors = [
     ...invalidEach("spec.vni", spec.vni, checkInRange(spec.vni, 1, maximumVni)),
     ...validatePools(spec.pools),
     ...validatePrefixLengths(spec),
+    ...validateMasquerade(spec),
   ];
   if (old === undefined) return errors;
   if (old.spec.vni !== spec.vni) errors.push(invalid("spec.vni", spec.vni, "field is immutable"));

@@ -590,6 +590,17 @@ const creations: readonly Case[] = [
     ["spec.networkPrefixLength.ipv4: Invalid value: 31: must be between 8 and 30, inclusive"],
   ],
   [
+    "exceptions of masquerading that are no networks, or there twice",
+    domainKind,
+    domain,
+    { spec: { masquerade: { except: ["192.0.2.1/24", "nowhere", "192.0.2.0/24"] } } },
+    [
+      'spec.masquerade.except[0]: Invalid value: "192.0.2.1/24": must be in canonical form ("192.0.2.0/24")',
+      'spec.masquerade.except[1]: Invalid value: "nowhere": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)',
+      'spec.masquerade.except[2]: Duplicate value: "192.0.2.0/24"',
+    ],
+  ],
+  [
     "a network of two ranges of a family",
     networkKind,
     network,

@@ -1,5 +1,5 @@
 import type { Domain } from "../model/endpoint.ts";
-import { fieldAt, listOf, stringOf } from "./json.ts";
+import { fieldAt, fieldOf, listOf, stringOf } from "./json.ts";
 
 /** Highest VXLAN network identifier (RFC 7348 section 5). */
 const highestVni = 2 ** 24 - 1;
@@ -11,5 +11,18 @@ export function translateDomain(object: unknown): Domain | undefined {
   if (name === undefined || typeof vni !== "number") return undefined;
   if (!Number.isInteger(vni) || vni < 1 || vni > highestVni) return undefined;
   const pools = listOf(fieldAt(object, "spec", "pools")) ?? [];
-  return { name, vni, pools: pools.filter((pool) => typeof pool === "string") };
+  const unmasqueraded = translateMasquerade(fieldAt(object, "spec", "masquerade"));
+  return {
+    name,
+    vni,
+    pools: pools.filter((pool) => typeof pool === "string"),
+    ...(unmasqueraded.length > 0 && { unmasqueraded }),
+  };
+}
+
+/** Absent is masquerading everywhere outside the pools. */
+function translateMasquerade(masquerade: unknown): readonly string[] {
+  if (fieldOf(masquerade, "enabled") === false) return ["0.0.0.0/0", "::/0"];
+  const except = listOf(fieldOf(masquerade, "except")) ?? [];
+  return except.filter((cidr) => typeof cidr === "string");
 }

@@ -12,12 +12,20 @@ export function firstOfEachFamily(texts: readonly unknown[]): readonly string[] 
   return [...addresses.values()];
 }
 
-/** core/v1 Node: its addresses are those of type InternalIP. `undefined` for one without a name. */
+/**
+ * core/v1 Node: its addresses are all of type InternalIP, in their order. An ExternalIP is often translated on the way to
+ * the node, so that no packet between nodes carries it; to the overlay it is an address of the outside. `undefined` for a
+ * node without a name.
+ */
 export function translateNode(object: unknown): Node | undefined {
   const name = stringOf(fieldAt(object, "metadata", "name"));
   if (name === undefined) return undefined;
   const internal = (listOf(fieldAt(object, "status", "addresses")) ?? []).filter(
     (each) => fieldOf(each, "type") === "InternalIP",
   );
-  return { name, addresses: firstOfEachFamily(internal.map((each) => fieldOf(each, "address"))) };
+  const texts = internal.map((each) => fieldOf(each, "address"));
+  const addresses = texts.filter(
+    (text): text is string => typeof text === "string" && tryParseAddress(text) !== undefined,
+  );
+  return { name, addresses: [...new Set(addresses)] };
 }

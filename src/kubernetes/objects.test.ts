@@ -130,17 +130,19 @@ describe("translateNamespace", () => {
 });
 
 describe("translateNode", () => {
-  test("takes the first InternalIP of each family", () => {
+  test("takes every InternalIP once, in the order given", () => {
     const addresses = [
       { type: "Hostname", address: "n1" },
       { type: "ExternalIP", address: "203.0.113.1" },
       { type: "InternalIP", address: "fd01::1" },
       { type: "InternalIP", address: "172.18.0.1" },
       { type: "InternalIP", address: "172.18.0.2" },
+      { type: "InternalIP", address: "fd01::1" },
+      { type: "InternalIP", address: "none" },
       null,
     ];
     const node = translateNode({ metadata: { name: "n1" }, status: { addresses } });
-    assert.deepEqual(node, { name: "n1", addresses: ["fd01::1", "172.18.0.1"] });
+    assert.deepEqual(node, { name: "n1", addresses: ["fd01::1", "172.18.0.1", "172.18.0.2"] });
   });
 
   test("is undefined without a name", () => {
@@ -153,6 +155,16 @@ describe("translateDomain", () => {
     const spec = { vni: 7, pools: ["10.0.0.0/16", 7] };
     const domain = translateDomain({ metadata: { name: "red" }, spec });
     assert.deepEqual(domain, { name: "red", vni: 7, pools: ["10.0.0.0/16"] });
+  });
+
+  test("takes what is not masqueraded", () => {
+    const of = (masquerade: unknown): unknown =>
+      translateDomain({ metadata: { name: "red" }, spec: { vni: 7, pools: [], masquerade } })
+        ?.unmasqueraded;
+    assert.equal(of(undefined), undefined);
+    assert.equal(of({ enabled: true }), undefined);
+    assert.deepEqual(of({ except: ["192.0.2.0/24", 7] }), ["192.0.2.0/24"]);
+    assert.deepEqual(of({ enabled: false, except: ["192.0.2.0/24"] }), ["0.0.0.0/0", "::/0"]);
   });
 
   test("is undefined without a VNI of 24 bits", () => {

@@ -4,6 +4,7 @@ import { Command, Option } from "commander";
 import { Agent } from "../agent/agent.ts";
 import { type AgentConfig, detectDatapathType } from "../agent/config.ts";
 import { uninstall } from "../agent/uninstall.ts";
+import { formatPrefix, parsePrefix, prefixContains, tryParsePrefix } from "../net/address.ts";
 import { runService } from "../runtime/lifecycle.ts";
 import { type LogLevel, createLog, logLevels } from "../runtime/log.ts";
 import { parseStreamAddress } from "../runtime/stream-address.ts";
@@ -22,6 +23,8 @@ interface Flags {
   readonly socket: string;
   readonly underlayAddress: readonly string[];
   readonly gatewayDomain: string;
+  readonly tunnelUdpPort: string;
+  readonly linkLocal: readonly string[];
   readonly logLevel: LogLevel;
   readonly uninstall: boolean;
 }
@@ -39,6 +42,24 @@ function listOption(flags: string, description: string): Option {
   return option(flags, description)
     .default([])
     .argParser((text: string, before: readonly string[]) => [...before, ...text.split(",")]);
+}
+
+/** @throws {RangeError} */
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 1 && port <= 65535) return port;
+  throw new RangeError(`--tunnel-udp-port: expected a port, 1 to 65535, got "${text}"`);
+}
+
+const linkLocalNetwork = parsePrefix("169.254.0.0/16");
+
+/** @throws {RangeError} */
+function linkLocalPrefix(text: string): string {
+  const prefix = tryParsePrefix(text);
+  if (prefix !== undefined && prefixContains(linkLocalNetwork, prefix)) return formatPrefix(prefix);
+  throw new RangeError(
+    `--link-local: expected a CIDR of 169.254.0.0/16 such as 169.254.169.254/32, got "${text}"`,
+  );
 }
 
 function configOf(flags: Flags): AgentConfig {
@@ -63,6 +84,8 @@ function configOf(flags: Flags): AgentConfig {
     socket: flags.socket,
     underlayAddresses: flags.underlayAddress,
     gatewayDomain: flags.gatewayDomain,
+    tunnelUdpPort: portNumber(flags.tunnelUdpPort),
+    linkLocal: flags.linkLocal.map(linkLocalPrefix),
   };
 }
 
@@ -96,6 +119,15 @@ const command = new Command("isobar-agent")
   .addOption(
     option("--gateway-domain <name>", "domain that this node itself takes part in").default(
       "default",
+    ),
+  )
+  .addOption(
+    option("--tunnel-udp-port <port>", "UDP port of VXLAN, the same on all nodes").default("4789"),
+  )
+  .addOption(
+    listOption(
+      "--link-local <cidr>",
+      "link-local addresses beyond this node that pods may reach, e.g. 169.254.169.254/32; may be repeated",
     ),
   )
   .addOption(

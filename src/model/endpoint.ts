@@ -38,10 +38,12 @@ export interface Domain {
   readonly vni: number;
   /** Address pools, CIDRs in text form. */
   readonly pools: readonly string[];
+  /** CIDRs outside the pools to which endpoints keep their own addresses; none when absent. */
+  readonly unmasqueraded?: readonly string[];
 }
 
 export interface Node {
   readonly name: string;
-  /** Underlay addresses, at most one per family; the first is its VTEP. */
+  /** Underlay addresses, any number of each family; the first is its VTEP. */
   readonly addresses: readonly string[];
 }

@@ -32,6 +32,7 @@ export interface AddressPlan {
 
 export interface KnownNode {
   readonly name: string;
+  /** The first of each family, which the node uses as a source. */
   readonly addresses: ReadonlyMap<Family, Address>;
 }
 
@@ -61,7 +62,8 @@ export class PolicyModel {
   readonly #endpoints: ReadonlyMap<string, KnownEndpoint>;
   readonly #plans: ReadonlyMap<string, AddressPlan>;
   readonly #nodes: ReadonlyMap<string, KnownNode>;
-  readonly #nodesByAddress = new Map<string, KnownNode>();
+  /** `undefined` for an address that several nodes claim. */
+  readonly #nodesByAddress = new Map<string, KnownNode | undefined>();
   /** Policies whose subject names its zone, by that zone. */
   readonly #policiesByZone = new Map<string, CompiledPolicy[]>();
   readonly #policiesOfAnyZone: CompiledPolicy[] = [];
@@ -88,11 +90,7 @@ export class PolicyModel {
         { name, addresses: addressesByFamily(addresses) },
       ]),
     );
-    for (const node of this.#nodes.values()) {
-      for (const address of node.addresses.values()) {
-        this.#nodesByAddress.set(formatAddress(address), node);
-      }
-    }
+    for (const { name, addresses } of objects.nodes) this.#fileAddresses(name, addresses);
     this.#filePolicies(objects.policies);
   }
 
@@ -104,7 +102,7 @@ export class PolicyModel {
     return this.#nodes.get(name);
   }
 
-  /** The node with that underlay address. */
+  /** The node with that underlay address; `undefined` also for one that several nodes claim. */
   nodeWith(address: Address): KnownNode | undefined {
     return this.#nodesByAddress.get(formatAddress(address));
   }
@@ -141,6 +139,17 @@ export class PolicyModel {
     };
     this.#subjects.set(subject, byTier);
     return byTier;
+  }
+
+  #fileAddresses(node: string, texts: readonly string[]): void {
+    for (const text of texts) {
+      const address = tryParseAddress(text);
+      if (address === undefined) continue;
+      const key = formatAddress(address);
+      const known = this.#nodes.get(node);
+      const alone = !this.#nodesByAddress.has(key) || this.#nodesByAddress.get(key) === known;
+      this.#nodesByAddress.set(key, alone ? known : undefined);
+    }
   }
 
   #planAddresses(domains: readonly Domain[]): Map<string, AddressPlan> {

@@ -4,7 +4,7 @@ import type { Resource } from "./resources.ts";
 type PropertyOf<Value> = Value extends readonly (infer Item)[]
   ? PropertyOf<Item>
   : Value extends object
-    ? keyof Value | { [Key in keyof Value]: PropertyOf<Value[Key]> }[keyof Value]
+    ? keyof Value | { [Key in keyof Value]-?: PropertyOf<Value[Key]> }[keyof Value]
     : never;
 
 /** Every property of a resource and of what it holds, in the order in which a digest reads them. */
@@ -13,6 +13,7 @@ const properties: Readonly<Record<PropertyOf<Resource>, true>> = {
   id: true,
   vni: true,
   pools: true,
+  unmasqueraded: true,
   domain: true,
   node: true,
   addresses: true,

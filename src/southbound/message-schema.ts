@@ -18,6 +18,7 @@ const domain = Type.Object({
   id: text,
   vni: Type.Integer({ minimum: 1, maximum: 0xff_ff_ff }),
   pools: texts,
+  unmasqueraded: Type.Optional(texts),
 });
 const node = Type.Object({ kind: Type.Literal("node"), id: text, addresses: texts });
 const endpoint = Type.Object({

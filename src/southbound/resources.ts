@@ -10,6 +10,8 @@ export interface DomainResource {
   readonly id: string;
   readonly vni: number;
   readonly pools: readonly string[];
+  /** CIDRs outside the pools to which endpoints keep their own addresses: everything else sees their node's. */
+  readonly unmasqueraded?: readonly string[];
 }
 
 export interface NodeResource {

@@ -33,6 +33,8 @@ export interface PortConfig {
   readonly ofportRequest?: number;
   /** For the kinds of interface that the switch itself makes. */
   readonly mac?: string;
+  /** For the same kinds; without it the switch chooses. */
+  readonly mtuRequest?: number;
 }
 
 export interface BridgePort {
@@ -76,6 +78,7 @@ function interfaceRow(port: PortConfig): Row {
     external_ids: mapOf(port.externalIds ?? {}),
     ofport_request: port.ofportRequest ?? [],
     mac: port.mac ?? [],
+    mtu_request: port.mtuRequest ?? [],
   };
 }
 
