@@ -15,6 +15,7 @@ const pureFolders: Record<string, readonly string[]> = {
   southbound: ["net", "wire", "model"],
   compute: ["net", "model", "policy", "southbound"],
   pipeline: ["net", "openflow", "model", "southbound"],
+  cni: ["net"],
 };
 const pure = Object.keys(pureFolders);
 

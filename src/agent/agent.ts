@@ -13,6 +13,7 @@ import type { AgentStatus, LocalReply, LocalRequest } from "../southbound/attach
 import type { Ack } from "../southbound/messages.ts";
 import type { Delta } from "../southbound/resources.ts";
 import { Attachments } from "./attachments.ts";
+import { CniService } from "./cni-service.ts";
 import type { AgentConfig } from "./config.ts";
 import { ConnectionReview, mayRevoke } from "./connection-review.ts";
 import { ConnectionTable } from "./connection-table.ts";
@@ -46,6 +47,7 @@ export class Agent {
   readonly #link: ControllerLink;
   readonly #readiness: Readiness;
   readonly #attachments: Attachments;
+  readonly #cni: CniService;
   readonly #review: ConnectionReview;
   readonly #duties: WorkQueue<Duty>;
   readonly #peers = new TunnelPeers();
@@ -90,6 +92,11 @@ export class Agent {
       mtu: async () => (await this.#gateway.underlay()).endpointMtu,
       checksumInKernel: config.datapathType === "netdev",
     });
+    this.#cni = new CniService({
+      attachments: this.#attachments,
+      unavailable: () => this.#unavailable(),
+      log,
+    });
     const connections = new ConnectionTable(
       () => findControlSocket(config.rundir),
       `${config.datapathType}@ovs-${config.datapathType}`,
@@ -115,7 +122,9 @@ export class Agent {
     await mkdir(dirname(socket), { recursive: true });
     // The dummy datapath has ports, but no network interfaces behind them.
     if (this.#config.datapathType !== "dummy") await guardKernel();
-    const server = await listenLocally(socket, log, async (request) => this.#handle(request));
+    const server = await listenLocally(socket, log, async (request, cancelled) =>
+      this.#handle(request, cancelled),
+    );
     log.info({ node, complete: this.#state.complete }, "started");
     try {
       await Promise.all([
@@ -228,15 +237,25 @@ export class Agent {
     }
   }
 
-  async #handle(request: LocalRequest): Promise<LocalReply> {
+  async #handle(request: LocalRequest, cancelled: AbortSignal): Promise<LocalReply> {
     switch (request.type) {
       case "attach":
-        return await this.#attachments.attach(request);
+        return await this.#attachments.attach(request, cancelled);
       case "detach":
         return await this.#attachments.detach(request);
+      case "cni":
+        return await this.#cni.answer(request, cancelled);
       case "status":
         return this.#status();
     }
+  }
+
+  /** Without a controller what is known can still be attached, and what is not waits. */
+  #unavailable(): { readonly reason: string; readonly limited: boolean } | undefined {
+    if (!this.#flows.connected) return { reason: "the switch is not connected", limited: true };
+    if (!this.#database.ready) return { reason: "the bridge is not ready", limited: false };
+    if (this.#state.complete) return undefined;
+    return { reason: "no controller has told the policies yet", limited: false };
   }
 
   #status(): AgentStatus {

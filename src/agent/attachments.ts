@@ -3,7 +3,14 @@
 //
 //   attach: record -> veth pair -> switch port -> flows confirmed -> answer
 //   detach:           switch port -> veth pair -> record
-import { formatAddress, parseAddress, widthOf } from "../net/address.ts";
+import {
+  formatAddress,
+  formatPrefix,
+  parseAddress,
+  parsePrefix,
+  prefixOf,
+  widthOf,
+} from "../net/address.ts";
 import type { Log } from "../runtime/log.ts";
 import type { AttachRequest, Attached, DetachRequest, Detached } from "../southbound/attachment.ts";
 import type { EndpointResource } from "../southbound/resources.ts";
@@ -11,6 +18,7 @@ import { UnavailableError } from "../switch/errors.ts";
 import type { OvsBridge } from "../switch/ovs-bridge.ts";
 import { Batcher } from "./batcher.ts";
 import {
+  type InterfacePlan,
   createInterface,
   deleteInterfaces,
   gateways,
@@ -18,6 +26,7 @@ import {
 } from "./container-interface.ts";
 import { CommandError } from "../runtime/errors.ts";
 import { AttachError } from "./errors.ts";
+import { requireNetns } from "./netns.ts";
 import type { Readiness } from "./readiness.ts";
 import type { StateFile, StoredAttachment } from "./state-file.ts";
 import type { SwitchDatabase } from "./switch-database.ts";
@@ -64,11 +73,14 @@ export class Attachments {
     });
   }
 
-  /** @throws {AttachError} after taking everything back that it made; what an earlier request made stays. */
-  async attach(request: AttachRequest): Promise<Attached> {
+  /**
+   * `cancelled` is aborted when nobody waits for the answer any more.
+   * @throws {AttachError} after taking everything back that it made; what an earlier request made stays.
+   */
+  async attach(request: AttachRequest, cancelled: AbortSignal): Promise<Attached> {
     const port = portNameOf(request.container, request.interface);
     try {
-      return await this.#inTurn(port, async () => await this.#attach(port, request));
+      return await this.#inTurn(port, async () => await this.#attach(port, request, cancelled));
     } catch (error) {
       throw asAttachError(error);
     }
@@ -112,13 +124,16 @@ export class Attachments {
     await deleteInterfaces(orphans);
   }
 
-  async #attach(port: string, request: AttachRequest): Promise<Attached> {
+  async #attach(port: string, request: AttachRequest, cancelled: AbortSignal): Promise<Attached> {
     const { readiness, file, database } = this.#options;
-    const signal = AbortSignal.timeout(request.timeoutMs);
-    const endpoint = await readiness.endpoint(request.endpoint, signal);
+    await requireNetns(request.netns);
+    const signal = AbortSignal.any([AbortSignal.timeout(request.timeoutMs), cancelled]);
+    const key = { id: request.endpoint, uid: request.uid };
+    const endpoint = await readiness.endpoint(key, signal);
+    requireAsked(endpoint, request);
     const known = this.#records.get(port);
     const interfaces = await listInterfaces();
-    const mtu = await this.#options.mtu();
+    const mtu = chooseMtu(request.mtu, await this.#options.mtu());
     const whole =
       known?.endpoint === request.endpoint && known.netns === request.netns && interfaces.has(port);
     if (!whole) {
@@ -130,31 +145,39 @@ export class Attachments {
     try {
       const record = this.#records.get(port);
       if (record === undefined) throw new AttachError("internal", `${port} has no record`);
-      if (!whole) await this.#createInterface(record, endpoint, mtu);
+      const plan = this.#plan(record, endpoint, { mtu, routes: request.routes });
+      if (!whole) await createInterface(plan);
       await this.#addPort(record, await database.bridge(signal));
-      await readiness.enforced(endpoint, signal);
+      await readiness.enforced(key, endpoint, signal);
+      this.#options.log.info({ endpoint: endpoint.id, port }, "attached");
+      return describe(plan);
     } catch (error) {
       if (!whole) await this.#remove(port);
+      await requireNetns(request.netns, "netns-gone");
       throw error;
     }
-    this.#options.log.info({ endpoint: endpoint.id, port }, "attached");
-    return describe(port, request, endpoint, mtu);
   }
 
-  async #createInterface(
-    record: StoredAttachment,
-    endpoint: EndpointResource,
-    mtu: number,
-  ): Promise<void> {
-    await createInterface({
-      port: record.port,
-      netns: record.netns,
-      interface: record.interface,
-      mac: endpoint.mac,
-      addresses: endpoint.addresses,
+  #plan(
+    { port, netns, interface: name }: StoredAttachment,
+    { mac, addresses }: EndpointResource,
+    { mtu, routes }: { readonly mtu: number; readonly routes: readonly string[] | undefined },
+  ): InterfacePlan {
+    const { checksumInKernel } = this.#options;
+    const parsed = addresses.map(parseAddress);
+    const families = new Set(parsed.map(({ family }) => family));
+    const destinations = routes?.map(parsePrefix) ?? parsed.map((address) => prefixOf(address, 0));
+    return {
+      port,
+      netns,
+      interface: name,
+      mac,
+      addresses: parsed,
+      // A destination of a family that the endpoint does not have cannot be reached.
+      routes: destinations.filter(({ family }) => families.has(family)),
       mtu,
-      checksumInKernel: this.#options.checksumInKernel,
-    });
+      checksumInKernel,
+    };
   }
 
   async #addPort(record: StoredAttachment, bridge: OvsBridge): Promise<void> {
@@ -169,13 +192,15 @@ export class Attachments {
     const used = new Set([...this.#records.values()].map((record) => record.ofportRequest));
     for (const { ofport } of bridge.ports().values()) if (ofport !== undefined) used.add(ofport);
     this.#lastOfport = nextOfport(used, Math.max(this.#lastOfport, ...used));
-    const { endpoint, container, netns, interface: name } = request;
+    const { endpoint, uid, container, netns, interface: name, network } = request;
     return {
       port,
       endpoint,
+      ...(uid === undefined ? {} : { uid }),
       container,
       netns,
       interface: name,
+      ...(network === undefined ? {} : { network }),
       ofportRequest: this.#lastOfport,
       attachedMs: Date.now(),
     };
@@ -207,22 +232,44 @@ export class Attachments {
   }
 }
 
-function describe(
-  port: string,
-  request: AttachRequest,
-  endpoint: EndpointResource,
-  mtu: number,
-): Attached {
-  const addresses = endpoint.addresses.map(parseAddress);
+function describe(plan: InterfacePlan): Attached {
+  const { addresses } = plan;
   return {
     type: "attached",
-    interface: request.interface,
-    hostInterface: port,
-    mac: endpoint.mac,
+    interface: plan.interface,
+    hostInterface: plan.port,
+    mac: plan.mac,
     addresses: addresses.map((one) => `${formatAddress(one)}/${widthOf(one.family)}`),
     gateways: addresses.map((one) => gateways[one.family]),
-    mtu,
+    routes: plan.routes.map((route) => ({
+      destination: formatPrefix(route),
+      gateway: gateways[route.family],
+    })),
+    mtu: plan.mtu,
   };
+}
+
+/** The runtime may ask for addresses; they are the Endpoint's, or there are none. @throws {AttachError} `refused` */
+function requireAsked(endpoint: EndpointResource, request: AttachRequest): void {
+  const { id, addresses, mac } = endpoint;
+  const missing = request.requestedAddresses?.filter((one) => !addresses.includes(one)) ?? [];
+  if (missing.length > 0) {
+    const text = `${missing.join(" and ")} was asked for, endpoint ${id} has ${addresses.join(" and ")}`;
+    throw new AttachError("refused", text);
+  }
+  const { requestedMac } = request;
+  if (requestedMac !== undefined && requestedMac.toLowerCase() !== mac) {
+    throw new AttachError("refused", `${requestedMac} was asked for, endpoint ${id} has ${mac}`);
+  }
+}
+
+/** @throws {AttachError} `refused` when what is asked for does not fit. */
+function chooseMtu(asked: number | undefined, largest: number): number {
+  if (asked === undefined || asked <= largest) return asked ?? largest;
+  throw new AttachError(
+    "refused",
+    `mtu ${asked} does not fit between the nodes: at most ${largest}`,
+  );
 }
 
 function asAttachError(error: unknown): AttachError {

@@ -1,9 +1,10 @@
 // The two ends of an attachment: a veth pair, one end in the container's network namespace, the other a port of the switch.
 import { readFile } from "node:fs/promises";
-import { formatAddress, parseAddress, widthOf } from "../net/address.ts";
+import { type Address, type Prefix, formatAddress, formatPrefix, widthOf } from "../net/address.ts";
 import { formatMac, parseMac } from "../net/mac.ts";
 import { runCommand, runIp } from "../runtime/command.ts";
 import { CommandError } from "../runtime/errors.ts";
+import { AttachError } from "./errors.ts";
 import { attachmentLinkGroup } from "./kernel-guard.ts";
 
 /** The next hop that endpoints and the node see; the switch answers for any address. */
@@ -17,8 +18,10 @@ export interface InterfacePlan {
   /** Name of the container's end. */
   readonly interface: string;
   readonly mac: string;
-  /** Without prefix length: every neighbour is reached through the gateway. */
-  readonly addresses: readonly string[];
+  /** Every neighbour is reached through the gateway. */
+  readonly addresses: readonly Address[];
+  /** What is reached through the interface, by the gateway of its family. */
+  readonly routes: readonly Prefix[];
   readonly mtu: number;
   /** Whether the kernel must fill in checksums before packets leave the container. */
   readonly checksumInKernel: boolean;
@@ -32,7 +35,8 @@ export async function listInterfaces(): Promise<ReadonlySet<string>> {
 
 /**
  * Makes both ends, addresses and routes. An end of the same name that is there already is replaced.
- * @throws {CommandError} and leaves nothing behind.
+ * @throws {AttachError} `interface-exists`
+ * @throws {CommandError} Either leaves nothing behind.
  */
 export async function createInterface(plan: InterfacePlan): Promise<void> {
   const { port, netns, mtu } = plan;
@@ -53,6 +57,10 @@ export async function createInterface(plan: InterfacePlan): Promise<void> {
     );
   } catch (error) {
     await deleteInterfaces([port]);
+    if (error instanceof CommandError && error.message.includes("File exists")) {
+      const text = `there is an interface ${plan.interface} in ${netns} already`;
+      throw new AttachError("interface-exists", text, { cause: error });
+    }
     throw error;
   }
 }
@@ -72,7 +80,7 @@ export async function deleteInterfaces(ports: readonly string[]): Promise<void> 
 
 function containerScript(plan: InterfacePlan): string {
   const steps = [];
-  if (plan.addresses.some((address) => parseAddress(address).family === 6)) {
+  if (plan.addresses.some(({ family }) => family === 6)) {
     steps.push(`echo 0 >/proc/sys/net/ipv6/conf/${plan.interface}/disable_ipv6`);
   }
   // The switch in user space passes packets on as they are: a checksum that hardware was to fill in stays empty, and TCP
@@ -84,18 +92,18 @@ function containerScript(plan: InterfacePlan): string {
 function containerBatch(plan: InterfacePlan): string {
   const name = plan.interface;
   const lines = [`link set dev ${name} up`];
-  for (const text of plan.addresses) {
-    const address = parseAddress(text);
+  for (const address of plan.addresses) {
     const width = widthOf(address.family);
     const gateway = gateways[address.family];
-    const everything = address.family === 4 ? "0.0.0.0/0" : "::/0";
     // Addresses are unique by allocation, and the switch answers for them: asking around first only costs a second.
     const noDetection = address.family === 6 ? " nodad" : "";
     lines.push(
       `addr add ${formatAddress(address)}/${width} dev ${name}${noDetection}`,
       `route replace ${gateway}/${width} dev ${name} scope link`,
-      `route replace ${everything} via ${gateway} dev ${name}`,
     );
+  }
+  for (const route of plan.routes) {
+    lines.push(`route replace ${formatPrefix(route)} via ${gateways[route.family]} dev ${name}`);
   }
   return `${lines.join("\n")}\n`;
 }

@@ -8,9 +8,11 @@ import { decodeLocalRequest } from "../southbound/message-schema.ts";
 import { DecodeError } from "../wire/errors.ts";
 import { AttachError } from "./errors.ts";
 
-export type LocalHandler = (request: LocalRequest) => Promise<LocalReply>;
+/** `cancelled` is aborted when the client is gone. */
+export type LocalHandler = (request: LocalRequest, cancelled: AbortSignal) => Promise<LocalReply>;
 
-const limits = { maxMessageSize: 64 * 1024, maxQueuedSize: 16 * 1024 * 1024 };
+/** A CNI configuration of 256 KiB, each of its bytes escaped. */
+const limits = { maxMessageSize: 2 * 1024 * 1024, maxQueuedSize: 16 * 1024 * 1024 };
 
 /** @throws {ConnectionError} when the socket is in use. */
 export async function listenLocally(
@@ -27,17 +29,24 @@ export async function listenLocally(
 
 function serve(stream: MessageStream, log: Log, handle: LocalHandler): void {
   let answered = Promise.resolve();
+  const gone = new AbortController();
+  const cancellable = async (request: LocalRequest): Promise<LocalReply> =>
+    await handle(request, gone.signal);
   stream.start({
     onMessage: (message) => {
-      const reply = answer(message, log, handle);
+      const reply = answer(message, log, cancellable);
       answered = answered.then(async () => stream.send(await reply));
     },
     onEnd: () => void answered.then(() => stream.close()),
-    onClose: () => undefined,
+    onClose: () => gone.abort(),
   });
 }
 
-async function answer(message: unknown, log: Log, handle: LocalHandler): Promise<LocalReply> {
+async function answer(
+  message: unknown,
+  log: Log,
+  handle: (request: LocalRequest) => Promise<LocalReply>,
+): Promise<LocalReply> {
   try {
     return await handle(decodeLocalRequest(message));
   } catch (error) {

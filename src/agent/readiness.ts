@@ -13,6 +13,12 @@ export interface ReadinessOptions {
   readonly controller: () => string | undefined;
 }
 
+/** Names an endpoint and, where it matters, which of the objects that have had the name. */
+export interface EndpointKey {
+  readonly id: string;
+  readonly uid: string | undefined;
+}
+
 export class Readiness {
   readonly #options: ReadinessOptions;
   readonly #news = new EventEmitter<{ news: [] }>();
@@ -28,17 +34,22 @@ export class Readiness {
   }
 
   /** The endpoint, once it may be attached to this node. @throws {AttachError} saying what is missing. */
-  async endpoint(id: string, signal: AbortSignal): Promise<EndpointResource> {
+  async endpoint({ id, uid }: EndpointKey, signal: AbortSignal): Promise<EndpointResource> {
     const { node, state } = this.#options;
     for (;;) {
       const endpoint = state.get("endpoint", id);
       const here = endpoint?.node === node;
-      if (endpoint !== undefined && here && endpoint.addresses.length > 0 && endpoint.mac !== "") {
-        return endpoint;
-      }
+      const meant = uid === undefined || endpoint?.uids?.includes(uid) === true;
+      const reachable = endpoint !== undefined && endpoint.addresses.length > 0;
+      if (here && meant && reachable && endpoint.mac !== "") return endpoint;
       if (await this.#next(signal)) continue;
       if (endpoint === undefined) {
         throw new AttachError("unknown-endpoint", `endpoint ${id} is not known${this.#headless()}`);
+      }
+      if (!meant) {
+        const uids = endpoint.uids?.join(" or ") ?? "none";
+        const text = `endpoint ${id} is for another object of that name: expected uid ${uid}, got ${uids}`;
+        throw new AttachError("unknown-endpoint", text + this.#headless());
       }
       if (!here) {
         const text = `endpoint ${id} belongs to node ${endpoint.node}, this is ${node}`;
@@ -52,11 +63,11 @@ export class Readiness {
    * Settles when the switch has confirmed all that is known now, the endpoint's policies among it.
    * @throws {AttachError} when that takes too long, or the endpoint has become another than it was given
    */
-  async enforced(given: EndpointResource, signal: AbortSignal): Promise<void> {
+  async enforced(key: EndpointKey, given: EndpointResource, signal: AbortSignal): Promise<void> {
     const { state, flows } = this.#options;
-    const { id } = given;
+    const { id } = key;
     for (;;) {
-      const endpoint = await this.endpoint(id, signal);
+      const endpoint = await this.endpoint(key, signal);
       if (!isReachedAlike(endpoint, given)) {
         throw new AttachError("no-address", `endpoint ${id} got other addresses meanwhile`);
       }

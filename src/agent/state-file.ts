@@ -34,6 +34,10 @@ export interface StoredAttachment {
   /** The switch's port. */
   readonly port: string;
   readonly endpoint: string;
+  /** The uid that the attached object was named with. */
+  readonly uid?: string;
+  /** The CNI network. */
+  readonly network?: string;
   readonly container: string;
   readonly interface: string;
   readonly netns: string;
@@ -218,6 +222,8 @@ function decodeAttachment(value: unknown): StoredAttachment {
   return {
     port: textOf(fields["port"]),
     endpoint: textOf(fields["endpoint"]),
+    ...(fields["uid"] === undefined ? {} : { uid: textOf(fields["uid"]) }),
+    ...(fields["network"] === undefined ? {} : { network: textOf(fields["network"]) }),
     container: textOf(fields["container"]),
     interface: textOf(fields["interface"]),
     netns: textOf(fields["netns"]),

@@ -71,6 +71,8 @@ export function attachmentPortConfig(attachment: StoredAttachment): PortConfig {
       "isobar-interface": attachment.interface,
       "isobar-netns": attachment.netns,
       "isobar-attached": String(attachment.attachedMs),
+      ...(attachment.uid === undefined ? {} : { "isobar-uid": attachment.uid }),
+      ...(attachment.network === undefined ? {} : { "isobar-network": attachment.network }),
     },
   };
 }
@@ -81,9 +83,12 @@ export function attachmentOf(port: BridgePort): StoredAttachment | undefined {
   const endpoint = ids["isobar-endpoint"];
   const container = ids["isobar-container"];
   if (endpoint === undefined || container === undefined) return undefined;
+  const { "isobar-uid": uid, "isobar-network": network } = ids;
   return {
     port: port.name,
     endpoint,
+    ...(uid === undefined ? {} : { uid }),
+    ...(network === undefined ? {} : { network }),
     container,
     interface: ids["isobar-interface"] ?? "",
     netns: ids["isobar-netns"] ?? "",

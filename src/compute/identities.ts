@@ -15,8 +15,18 @@ export class Placement extends EncodedResource {
   readonly addresses: readonly string[];
 
   constructor(id: string, endpoint: Endpoint, node: string, identity: Identity) {
-    const { domain, addresses, mac } = endpoint;
-    super({ kind: "endpoint", id, domain, node, addresses, mac, identity: identity.id });
+    const { domain, addresses, mac, uids } = endpoint;
+    const attached = uids === undefined ? {} : { uids };
+    super({
+      kind: "endpoint",
+      id,
+      domain,
+      node,
+      addresses,
+      mac,
+      ...attached,
+      identity: identity.id,
+    });
     this.identity = identity;
     this.node = node;
     this.addresses = addresses;

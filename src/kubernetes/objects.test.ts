@@ -40,8 +40,17 @@ describe("translatePod", () => {
       domain: "default",
       addresses: ["10.0.0.1", "fd00::1"],
       mac: "",
+      uids: [],
       node: "n1",
     });
+  });
+
+  test("tells the uids by which a runtime may name the pod", () => {
+    const annotations = { "kubernetes.io/config.hash": "hash-of-the-manifest" };
+    const uidsOf = (more: object): readonly string[] | undefined =>
+      translatePod({ ...pod, metadata: { ...metadata, ...more } })?.uids;
+    assert.deepEqual(uidsOf({ uid: "u-1" }), ["u-1"]);
+    assert.deepEqual(uidsOf({ uid: "u-1", annotations }), ["u-1", "hash-of-the-manifest"]);
   });
 
   test("takes addresses, MAC and domain from the Endpoint object where there is one", () => {

@@ -30,6 +30,16 @@ function namedPortsOf(pod: unknown): readonly NamedPort[] {
   return [...ports.values()];
 }
 
+/** On the pod that stands for a static pod in the API: the uid by which its kubelet knows it. */
+const staticPodAnnotation = "kubernetes.io/config.hash";
+
+/** The pod's uids as a container runtime may name them: kubelet passes on its own for a static pod. */
+function uidsOf(pod: unknown): readonly string[] {
+  const uid = stringOf(fieldAt(pod, "metadata", "uid"));
+  const hash = stringOf(fieldAt(pod, "metadata", "annotations", staticPodAnnotation));
+  return [uid, hash].filter((each) => each !== undefined);
+}
+
 /** Addresses of the pod: its Endpoint object's, or without one what the pod's status says. */
 function addressesOf(pod: unknown, attachment: unknown): readonly string[] {
   if (attachment !== undefined) {
@@ -62,6 +72,7 @@ export function translatePod(pod: unknown, attachment?: unknown): Endpoint | und
     domain: stringOf(fieldAt(attachment, "spec", "domain")) ?? defaultDomain,
     addresses: addressesOf(pod, attachment),
     mac: stringOf(fieldAt(attachment, "spec", "mac")) ?? "",
+    uids: uidsOf(pod),
     node: stringOf(fieldAt(pod, "spec", "nodeName")),
   };
 }

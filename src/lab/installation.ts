@@ -10,6 +10,7 @@ import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { domainKind } from "../kinds/domain.ts";
 import { nodeKind } from "../kinds/node.ts";
 import { connectStream } from "../runtime/message-stream.ts";
+import { CniRuntime, buildCniExecutable } from "./cni-runtime.ts";
 import { LabError } from "./errors.ts";
 import type { LabNetwork } from "./network/lab-network.ts";
 import type { LabNode } from "./network/lab-node.ts";
@@ -39,19 +40,37 @@ const defaultDomain = {
   spec: { vni: 1, pools: ["10.128.0.0/14", "fd00:10:128::/48"] },
 };
 
+/** The kubelet tries again what takes longer. */
+function networkConfig(socket: string): Readonly<Record<string, unknown>> {
+  return {
+    cniVersion: "1.1.0",
+    name: "isobar",
+    type: "isobar",
+    socket,
+    attachTimeoutSeconds: 5,
+  };
+}
+
 const limits = { maxMessageSize: 4 << 20, maxQueuedSize: 1 << 20 } as const;
 const startTimeoutMs = 20_000;
 
 export class Installation implements AsyncDisposable {
   readonly #paths: LabPaths;
   readonly #supervisor = new Supervisor();
+  readonly #runtimes: ReadonlyMap<string, CniRuntime>;
 
-  private constructor(paths: LabPaths) {
+  private constructor(paths: LabPaths, nodes: readonly LabNode[], executable: string) {
     this.#paths = paths;
+    const runtimes = nodes.map((node) => {
+      const config = networkConfig(this.agentSocket(node.name));
+      return [node.name, new CniRuntime({ executable, config, nodeNetns: node.netns })] as const;
+    });
+    this.#runtimes = new Map(runtimes);
   }
 
   static async start({ paths, network, onProgress }: InstallationOptions): Promise<Installation> {
-    const installation = new Installation(paths);
+    const executable = await buildCniExecutable();
+    const installation = new Installation(paths, network.nodes, executable);
     try {
       onProgress("starting the API server, the controller and the agents");
       await installation.#startApiServer();
@@ -71,6 +90,13 @@ export class Installation implements AsyncDisposable {
 
   agentSocket(node: string): string {
     return join(this.#paths.directory, "nodes", node, "agent.sock");
+  }
+
+  /** Attaches containers to the node. @throws {LabError} for a node that there is not */
+  cniRuntime(node: string): CniRuntime {
+    const runtime = this.#runtimes.get(node);
+    if (runtime === undefined) throw new LabError(`no node ${node}`);
+    return runtime;
   }
 
   processes(): ProcessStatus[] {

@@ -7,6 +7,7 @@ import type { Log } from "../runtime/log.ts";
 import type { AgentStatus } from "../southbound/attachment.ts";
 import { askAgent } from "./agent-client.ts";
 import { behind, readApiState } from "./api-state.ts";
+import type { CniAttachment } from "./cni-runtime.ts";
 import { LabError } from "./errors.ts";
 import { LabNetwork } from "./network/lab-network.ts";
 import type { LabNode } from "./network/lab-node.ts";
@@ -29,7 +30,6 @@ export interface LabOptions {
 /** What every external host listens on. */
 const externalPorts = ["tcp/80", "tcp/443", "tcp/5432", "udp/53"] as const;
 const probeTimeoutMs = 1_000;
-const attachTimeoutMs = 5_000;
 const startTimeoutMs = 60_000;
 
 export class Lab implements AsyncDisposable {
@@ -225,22 +225,9 @@ export class Lab implements AsyncDisposable {
   }
 
   async #attach(pod: PodIdentity): Promise<{ addresses: readonly string[] }> {
-    const netns = await this.#network.createPod(pod.key);
-    const reply = await askAgent(
-      this.#installation.agentSocket(pod.node),
-      {
-        type: "attach",
-        endpoint: pod.key,
-        container: pod.uid,
-        netns,
-        interface: "eth0",
-        timeoutMs: attachTimeoutMs,
-      },
-      attachTimeoutMs + 2_000,
-    );
-    if (reply.type === "error") throw new LabError(`cannot attach ${pod.key}: ${reply.message}`);
-    if (reply.type !== "attached") throw new LabError(`cannot attach ${pod.key}: ${reply.type}`);
-    const addresses = reply.addresses.map((cidr) => cidr.slice(0, cidr.indexOf("/")));
+    await this.#network.createPod(pod.key);
+    const cidrs = await this.#installation.cniRuntime(pod.node).add(this.#attachmentOf(pod));
+    const addresses = cidrs.map((cidr) => cidr.slice(0, cidr.indexOf("/")));
     for (const address of addresses) this.#routedTo.set(address, pod.uid);
     await this.#network.routeExternal(new Map(addresses.map((address) => [address, pod.node])));
     return { addresses };
@@ -248,13 +235,28 @@ export class Lab implements AsyncDisposable {
 
   async #detach(pod: PodIdentity): Promise<void> {
     if (pod.hostNetwork) return;
-    const socket = this.#installation.agentSocket(pod.node);
-    const request = { type: "detach", container: pod.uid, interface: "eth0" } as const;
-    await askAgent(socket, request, attachTimeoutMs);
+    await this.#installation.cniRuntime(pod.node).delete(this.#attachmentOf(pod));
     const addresses = [...this.#routedTo].filter(([, uid]) => uid === pod.uid);
     for (const [address] of addresses) this.#routedTo.delete(address);
     await this.#network.routeExternal(new Map(addresses.map(([address]) => [address, undefined])));
     await this.#network.deletePod(pod.key);
+  }
+
+  /** As kubelet and containerd name it. */
+  #attachmentOf(pod: PodIdentity): CniAttachment {
+    const [namespace = "", name = ""] = pod.key.split("/");
+    return {
+      container: pod.uid,
+      netns: this.#network.podNetns(pod.key),
+      interface: "eth0",
+      args: {
+        IgnoreUnknown: "1",
+        K8S_POD_NAMESPACE: namespace,
+        K8S_POD_NAME: name,
+        K8S_POD_INFRA_CONTAINER_ID: pod.uid,
+        K8S_POD_UID: pod.uid,
+      },
+    };
   }
 
   #listenOutside(): void {

@@ -27,6 +27,8 @@ export interface Endpoint {
   readonly addresses: readonly string[];
   /** Empty while none is allocated. */
   readonly mac: string;
+  /** Uids under which whoever attaches it may name the attached object; absent when it has none. */
+  readonly uids?: readonly string[];
   /** Name of the node it is attached to; `undefined` before it is placed. */
   readonly node: string | undefined;
 }

@@ -6,6 +6,8 @@ export interface AttachRequest {
   readonly type: "attach";
   /** `zone/name` of the endpoint. */
   readonly endpoint: string;
+  /** A uid of the object that is attached; without it any object of the name will do. */
+  readonly uid?: string;
   /** Identifies the attachment together with `interface`; a repeated request is answered as the first. */
   readonly container: string;
   /** Path of the network namespace, e.g. `/run/netns/x`. */
@@ -13,6 +15,15 @@ export interface AttachRequest {
   readonly interface: string;
   /** How long to wait for the controller's data and the switch's confirmation. */
   readonly timeoutMs: number;
+  /** The CNI network that it is an attachment to. */
+  readonly network?: string;
+  /** At most what the network between the nodes carries, which it is when absent. */
+  readonly mtu?: number;
+  /** Destinations that are reached through the interface, in CIDR form; absent is everything. */
+  readonly routes?: readonly string[];
+  /** Refused unless the endpoint has them. In canonical form. */
+  readonly requestedAddresses?: readonly string[];
+  readonly requestedMac?: string;
 }
 
 /** Always succeeds, also for what does not exist. */
@@ -26,7 +37,16 @@ interface StatusRequest {
   readonly type: "status";
 }
 
-export type LocalRequest = AttachRequest | DetachRequest | StatusRequest;
+/** What a container runtime asks the CNI executable (src/cni/isobar.c), which passes it on as it is. */
+export interface CniInvocationRequest {
+  readonly type: "cni";
+  /** The variables whose names begin with `CNI_`. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** The executable's standard input. */
+  readonly config: string;
+}
+
+export type LocalRequest = AttachRequest | DetachRequest | StatusRequest | CniInvocationRequest;
 
 export interface Attached {
   readonly type: "attached";
@@ -37,6 +57,8 @@ export interface Attached {
   /** In CIDR form with the full width (`/32`, `/128`): everything is routed by `gateways`. */
   readonly addresses: readonly string[];
   readonly gateways: readonly string[];
+  /** Destinations that the container reaches through the interface, each with its next hop. */
+  readonly routes: readonly { readonly destination: string; readonly gateway: string }[];
   readonly mtu: number;
 }
 
@@ -57,10 +79,31 @@ export interface AgentStatus {
   readonly endpoints: readonly { readonly id: string; readonly port: string }[];
 }
 
+/** For the executable to print, and to end with. */
+export interface CniReply {
+  readonly type: "cni";
+  readonly exitCode: 0 | 1;
+  readonly output?: object;
+}
+
+export type AttachFailure =
+  /** Not yet: what is missing may still come. */
+  | "timeout"
+  | "unknown-endpoint"
+  | "no-address"
+  /** Not so: something else must be asked for. */
+  | "no-netns"
+  | "netns-gone"
+  | "interface-exists"
+  | "refused"
+  /** The node could not. */
+  | "invalid"
+  | "internal";
+
 interface LocalFailure {
   readonly type: "error";
-  readonly code: "timeout" | "unknown-endpoint" | "no-address" | "invalid" | "internal";
+  readonly code: AttachFailure;
   readonly message: string;
 }
 
-export type LocalReply = Attached | Detached | AgentStatus | LocalFailure;
+export type LocalReply = Attached | Detached | AgentStatus | CniReply | LocalFailure;

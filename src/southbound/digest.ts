@@ -18,6 +18,7 @@ const properties: Readonly<Record<PropertyOf<Resource>, true>> = {
   node: true,
   addresses: true,
   mac: true,
+  uids: true,
   identity: true,
   ingress: true,
   egress: true,

@@ -28,6 +28,7 @@ const endpoint = Type.Object({
   node: text,
   addresses: texts,
   mac: text,
+  uids: Type.Optional(texts),
   identity: text,
 });
 const posture = Type.Object({
@@ -118,9 +119,20 @@ const requestSchemas = {
     netns: Type.String({ pattern: "^/" }),
     interface: Type.String({ pattern: "^[A-Za-z0-9_.-]{1,15}$" }),
     timeoutMs: Type.Integer({ minimum: 0, maximum: 600_000 }),
+    uid: Type.Optional(text),
+    network: Type.Optional(text),
+    mtu: Type.Optional(Type.Integer({ minimum: 1280, maximum: 65_535 })),
+    routes: Type.Optional(texts),
+    requestedAddresses: Type.Optional(texts),
+    requestedMac: Type.Optional(text),
   }),
   detach: Type.Object({ type: Type.Literal("detach"), container: text, interface: text }),
   status: Type.Object({ type: Type.Literal("status") }),
+  cni: Type.Object({
+    type: Type.Literal("cni"),
+    environment: Type.Record(text, text),
+    config: text,
+  }),
 };
 
 const agentMessage = Compile(Type.Union(Object.values(agentSchemas)));

@@ -30,6 +30,8 @@ export interface EndpointResource {
   readonly node: string;
   readonly addresses: readonly string[];
   readonly mac: string;
+  /** Uids under which the attached object may be named. Absent: it has none, and is attached by its name alone. */
+  readonly uids?: readonly string[];
   /** Endpoints of one zone with equal policy-relevant labels and named ports share it. Opaque text. */
   readonly identity: string;
 }

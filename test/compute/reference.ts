@@ -100,8 +100,9 @@ export class Reference {
       yield { kind: "domain", id, vni, pools };
     for (const [id, { addresses }] of this.#world.nodes) yield { kind: "node", id, addresses };
     for (const { endpoint, node, identity } of this.#placed) {
-      const { id, domain, addresses, mac } = endpoint;
-      yield { kind: "endpoint", id, domain, node, addresses, mac, identity };
+      const { id, domain, addresses, mac, uids } = endpoint;
+      const attached = uids === undefined ? {} : { uids };
+      yield { kind: "endpoint", id, domain, node, addresses, mac, ...attached, identity };
     }
   }
 

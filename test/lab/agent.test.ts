@@ -298,7 +298,18 @@ test("an attach that cannot be completed says what is missing and leaves nothing
   const cases = [
     [{ endpoint: "shop/nobody" }, "unknown-endpoint", /shop\/nobody is not known/],
     [{ endpoint: "shop/client-b" }, "unknown-endpoint", /belongs to node node1, this is node0/],
-    [{ endpoint: "shop/web", netns: "/run/netns/none" }, "invalid", /none/],
+    [{ endpoint: "shop/web", netns: "/run/netns/none" }, "no-netns", /none/],
+    [{ endpoint: "shop/web", netns: "/run" }, "no-netns", /no network namespace \/run/],
+    [{ endpoint: "shop/web", netns: "/proc/self/ns/net" }, "no-netns", /the node's own/],
+    [{ endpoint: "shop/web", interface: "eth0" }, "interface-exists", /an interface eth0/],
+    [
+      { endpoint: "shop/web", uid: "another" },
+      "unknown-endpoint",
+      /expected uid another, got none/,
+    ],
+    [{ endpoint: "shop/web", mtu: 1451 }, "refused", /at most 1450/],
+    [{ endpoint: "shop/web", requestedAddresses: ["10.9.0.7"] }, "refused", /10\.9\.0\.7/],
+    [{ endpoint: "shop/web", requestedMac: "0a:00:00:00:00:01" }, "refused", /0a:00:00:00:00:01/],
     [{ endpoint: "shop/web", netns: "relative" }, "invalid", /netns/],
     [{ endpoint: "shop/web", interface: "eth0; reboot" }, "invalid", /interface/],
   ] as const;

@@ -1,0 +1,143 @@
+// The agent's side of the CNI executable: requests become attachments, and what comes of them an answer as the
+// specification wants it.
+import { CniError, type CniErrorCode, cniErrorCodes } from "../cni/errors.ts";
+import { type CniRequest, parseRequest } from "../cni/request.ts";
+import { joinResults, parsePrevResult, renderResult, type CniResult } from "../cni/result.ts";
+import { type CniVersion, isCniVersion, newestCniVersion } from "../cni/version.ts";
+import type { Log } from "../runtime/log.ts";
+import type {
+  AttachFailure,
+  Attached,
+  CniInvocationRequest,
+  CniReply,
+} from "../southbound/attachment.ts";
+import type { Attachments } from "./attachments.ts";
+import { AttachError } from "./errors.ts";
+
+type RequestOf<Command extends CniRequest["command"]> = Extract<CniRequest, { command: Command }>;
+
+export interface CniServiceOptions {
+  readonly attachments: Attachments;
+  /** Why containers cannot be attached now; `undefined` when they can. */
+  readonly unavailable: () => { readonly reason: string; readonly limited: boolean } | undefined;
+  readonly log: Log;
+}
+
+export class CniService {
+  readonly #options: CniServiceOptions;
+
+  constructor(options: CniServiceOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects: what goes wrong is an answer too. */
+  async answer(invocation: CniInvocationRequest, cancelled: AbortSignal): Promise<CniReply> {
+    try {
+      const output = await this.#perform(parseRequest(invocation), cancelled);
+      return { type: "cni", exitCode: 0, ...(output === undefined ? {} : { output }) };
+    } catch (error) {
+      const failure = asCniError(error);
+      const { CNI_COMMAND: command, CNI_CONTAINERID: container } = invocation.environment;
+      const { code, message: reason, details } = failure;
+      this.#options.log.warn({ command, container, code, reason, details }, "a CNI request failed");
+      return { type: "cni", exitCode: 1, output: renderError(versionOf(invocation), failure) };
+    }
+  }
+
+  async #perform(request: CniRequest, cancelled: AbortSignal): Promise<object | undefined> {
+    switch (request.command) {
+      case "ADD":
+        return await this.#add(request, cancelled);
+      case "DEL": {
+        const { container, interface: name } = request;
+        await this.#options.attachments.detach({ type: "detach", container, interface: name });
+        return undefined;
+      }
+      case "STATUS": {
+        const unavailable = this.#options.unavailable();
+        if (unavailable === undefined) return undefined;
+        const code = unavailable.limited ? "notAvailableLimited" : "notAvailable";
+        throw new CniError(code, unavailable.reason);
+      }
+      case "CHECK":
+      case "GC":
+        throw new CniError("nodeFailure", `${request.command} is not there yet`);
+    }
+  }
+
+  async #add(request: RequestOf<"ADD">, cancelled: AbortSignal): Promise<object> {
+    const { config, container, netns, interface: name, endpoint, uid, requestedMac } = request;
+    const before = config.prevResult === undefined ? undefined : parsePrevResult(config.prevResult);
+    const attached = await this.#options.attachments.attach(
+      {
+        type: "attach",
+        endpoint,
+        container,
+        netns,
+        interface: name,
+        timeoutMs: config.attachTimeoutMs,
+        network: config.name,
+        requestedAddresses: request.requestedAddresses,
+        ...(uid === undefined ? {} : { uid }),
+        ...(config.mtu === undefined ? {} : { mtu: config.mtu }),
+        ...(config.routes === undefined ? {} : { routes: config.routes }),
+        ...(requestedMac === undefined ? {} : { requestedMac }),
+      },
+      cancelled,
+    );
+    const own = { ...resultOf(attached, netns), dns: config.dns };
+    return renderResult(config.version, before === undefined ? own : joinResults(before, own));
+  }
+}
+
+function resultOf(attached: Attached, netns: string): Omit<CniResult, "dns"> {
+  const { hostInterface, interface: name, mac, mtu, addresses, gateways, routes } = attached;
+  return {
+    interfaces: [
+      { name: hostInterface, mtu },
+      { name, mac, mtu, sandbox: netns },
+    ],
+    ips: addresses.map((address, index) => {
+      const gateway = gateways[index];
+      return { address, ...(gateway === undefined ? {} : { gateway }), interface: 1 };
+    }),
+    routes: routes.map(({ destination, gateway }) => ({ dst: destination, gw: gateway })),
+  };
+}
+
+/** How the specification names what may become of an attachment, and which variable is to blame. */
+const failures: Readonly<Record<AttachFailure, readonly [code: CniErrorCode, prefix: string]>> = {
+  timeout: ["tryAgainLater", ""],
+  "unknown-endpoint": ["tryAgainLater", ""],
+  "no-address": ["tryAgainLater", ""],
+  "no-netns": ["invalidEnvironment", "CNI_NETNS: "],
+  "netns-gone": ["unknownContainer", "CNI_NETNS: "],
+  "interface-exists": ["invalidEnvironment", "CNI_IFNAME: "],
+  refused: ["invalidConfig", ""],
+  invalid: ["nodeFailure", ""],
+  internal: ["nodeFailure", ""],
+};
+
+function asCniError(error: unknown): CniError {
+  if (error instanceof CniError) return error;
+  if (!(error instanceof AttachError)) return new CniError("nodeFailure", String(error));
+  const [code, prefix] = failures[error.code];
+  return new CniError(code, prefix + error.message);
+}
+
+/** The version that the runtime speaks, as far as it can be made out. */
+function versionOf({ config }: CniInvocationRequest): CniVersion {
+  try {
+    const value: unknown = JSON.parse(config);
+    const version: unknown =
+      typeof value === "object" && value !== null ? Reflect.get(value, "cniVersion") : undefined;
+    return isCniVersion(version) ? version : newestCniVersion;
+  } catch {
+    return newestCniVersion;
+  }
+}
+
+function renderError(cniVersion: CniVersion, { code, message, details }: CniError): object {
+  const rest = details === "" ? {} : { details };
+  return { cniVersion, code: cniErrorCodes[code], msg: message, ...rest };
+}
