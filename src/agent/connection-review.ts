@@ -68,6 +68,8 @@ function mayNarrow(resource: Resource, state: NodeState): boolean {
   switch (resource.kind) {
     case "domain":
     case "node":
+    case "service":
+    case "backend":
       return false;
     case "endpoint":
       return state.get("endpoint", resource.id) !== undefined;

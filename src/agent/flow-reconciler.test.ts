@@ -4,8 +4,14 @@ import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { flowBody, flowKey } from "../openflow/flow-key.ts";
 import type { Flow } from "../openflow/flow.ts";
-import type { FlowChanges } from "../pipeline/flow-store.ts";
-import { FlowReconciler, type FlowSwitch, type RefusedFlow } from "./flow-reconciler.ts";
+import { groupBody } from "../openflow/group-change.ts";
+import type { Group, GroupMod } from "../openflow/group.ts";
+import {
+  FlowReconciler,
+  type FlowSwitch,
+  type Refusals,
+  type SwitchChanges,
+} from "./flow-reconciler.ts";
 
 function flow(port: number, next: number): Flow {
   const match = [{ field: "in_port", value: BigInt(port) }] as const;
@@ -20,19 +26,52 @@ class FakeSwitch implements FlowSwitch {
   /** Called before a bundle is looked at. */
   onBundle: () => Promise<void> | void = () => undefined;
 
+  readonly groups = new Map<number, Group>();
+
   dumpFlows(): Promise<readonly Flow[]> {
     return Promise.resolve([...this.flows.values()]);
   }
 
-  async changeFlows({ upserts, deletes }: FlowChanges): Promise<readonly RefusedFlow[]> {
+  dumpGroups(): Promise<readonly Group[]> {
+    return Promise.resolve([...this.groups.values()]);
+  }
+
+  async change({ upserts, deletes, groups, groupDeletes }: SwitchChanges): Promise<Refusals> {
     await this.onBundle();
-    const refused = upserts.filter(({ gotoTable }) => gotoTable === 99);
-    if (refused.length > 0) return refused.map((one) => ({ flow: one, message: "bad table" }));
+    const bad = groups.filter(({ group }) => group.buckets.some(({ id }) => id === 99));
+    const known = new Set([...this.groups.keys(), ...groups.map(({ group }) => group.id)]);
+    for (const { group } of bad) known.delete(group.id);
+    const refused = upserts.filter(
+      ({ gotoTable, actions }) =>
+        gotoTable === 99 || actions.some((one) => one.kind === "group" && !known.has(one.group)),
+    );
+    if (refused.length + bad.length > 0) {
+      return {
+        flows: refused.map((one) => ({ flow: one, message: "bad table or group" })),
+        groups: bad.map(({ group }) => ({ id: group.id, message: "bad bucket" })),
+      };
+    }
     this.bundles += 1;
     this.changed += upserts.length + deletes.length;
+    for (const one of groups) this.#changeGroup(one);
     for (const one of deletes) this.flows.delete(flowKey(one));
     for (const one of upserts) this.flows.set(flowKey(one), one);
-    return [];
+    for (const one of groupDeletes) this.#changeGroup(one);
+    return { flows: [], groups: [] };
+  }
+
+  #changeGroup({ command, commandBucket, group }: GroupMod): void {
+    const { id, type } = group;
+    const buckets = this.groups.get(id)?.buckets ?? [];
+    if (command === "delete") this.groups.delete(id);
+    else if (command === "add-or-modify") this.groups.set(id, group);
+    else if (command === "insert-bucket") {
+      this.groups.set(id, { id, type, buckets: [...buckets, ...group.buckets] });
+    } else if (command === "remove-bucket") {
+      const kept = buckets.filter((bucket) => bucket.id !== commandBucket);
+      assert.equal(kept.length, buckets.length - 1, `no bucket ${commandBucket}`);
+      this.groups.set(id, { id, type, buckets: kept });
+    } else assert.fail(command);
   }
 
   bodies(): Map<string, string> {
@@ -168,4 +207,61 @@ test("any changes and interruptions end with the flows that are wanted", async (
     }),
     { numRuns: 50 },
   );
+});
+
+function groupOf(id: number, ...buckets: number[]): Group {
+  return { id, type: "select", buckets: buckets.map((one) => ({ id: one, actions: [] })) };
+}
+
+function toGroup(port: number, id: number): Flow {
+  const { gotoTable: _none, ...base } = flow(port, 0);
+  return { ...base, actions: [{ kind: "group", group: id }] };
+}
+
+test("groups become what is wanted, bucket by bucket, after any changes and interruptions", async () => {
+  const wanted = fc.uniqueArray(
+    fc.tuple(fc.integer({ min: 1, max: 4 }), fc.uniqueArray(fc.integer({ min: 1, max: 6 }))),
+    { selector: ([id]) => id },
+  );
+  await fc.assert(
+    fc.asyncProperty(wanted, fc.array(wanted, { maxLength: 6 }), async (found, steps) => {
+      const target = new FakeSwitch();
+      for (const [id, buckets] of found) target.groups.set(id, groupOf(id, ...buckets));
+      const reconciler = new FlowReconciler();
+      reconciler.enable();
+      await using _ = serving(reconciler, target);
+      let held: number[] = [];
+      for (const step of steps) {
+        const groups = new Map<number, Group | undefined>(held.map((id) => [id, undefined]));
+        for (const [id, buckets] of step) groups.set(id, groupOf(id, ...buckets));
+        held = step.map(([id]) => id);
+        await reconciler.confirmed(reconciler.change({ upserts: [], deletes: [], groups }), soon());
+        const bodies = step.map(
+          ([id, buckets]) => [id, groupBody(groupOf(id, ...buckets))] as const,
+        );
+        const actual = Array.from(target.groups, ([id, one]) => [id, groupBody(one)] as const);
+        assert.deepEqual(new Map(actual), new Map(bodies));
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("a refused group is left out with the flows that lead to it, and the rest is in force", async () => {
+  const target = new FakeSwitch();
+  const reconciler = new FlowReconciler();
+  reconciler.enable();
+  await using _ = serving(reconciler, target);
+  const groups = new Map([
+    [1, groupOf(1, 99)],
+    [2, groupOf(2, 5)],
+  ]);
+  const upserts = [toGroup(1, 1), toGroup(2, 2), flow(3, 5)];
+  await reconciler.confirmed(reconciler.change({ upserts, deletes: [], groups }), soon());
+  assert.deepEqual(target.bodies(), bodiesOf([toGroup(2, 2), flow(3, 5)]));
+  assert.deepEqual([...target.groups.keys()], [2]);
+  const mended = new Map([[1, groupOf(1, 7)]]);
+  const again = reconciler.change({ upserts: [toGroup(1, 1)], deletes: [], groups: mended });
+  await reconciler.confirmed(again, soon());
+  assert.deepEqual(target.bodies(), bodiesOf(upserts));
 });

@@ -2,14 +2,31 @@
 // differs, and puts each round of changes in force as one atomic bundle.
 import { flowBody, flowKey } from "../openflow/flow-key.ts";
 import type { Flow } from "../openflow/flow.ts";
+import { groupBody, groupChanges } from "../openflow/group-change.ts";
+import type { Group, GroupMod } from "../openflow/group.ts";
 import type { FlowChanges } from "../pipeline/flow-store.ts";
 import { DeltaTracker } from "./delta-tracker.ts";
 
 /** The part of an OpenFlow connection that is needed here. Both calls fail when the connection is lost. */
 export interface FlowSwitch {
   dumpFlows(): Promise<readonly Flow[]>;
-  /** All or nothing. Gives the flows that the switch does not take; when there are none, all is in force. */
-  changeFlows(changes: FlowChanges): Promise<readonly RefusedFlow[]>;
+  dumpGroups(): Promise<readonly Group[]>;
+  /** All or nothing. Gives what the switch does not take; when that is nothing, all is in force. */
+  change(changes: SwitchChanges): Promise<Refusals>;
+}
+
+export interface SwitchChanges {
+  readonly upserts: readonly Flow[];
+  readonly deletes: readonly Flow[];
+  /** Before the flows that lead to them. */
+  readonly groups: readonly GroupMod[];
+  /** After the flows that led to them. */
+  readonly groupDeletes: readonly GroupMod[];
+}
+
+export interface Refusals {
+  readonly flows: readonly RefusedFlow[];
+  readonly groups: readonly { readonly id: number; readonly message: string }[];
 }
 
 /** A flow that the switch does not take. It is left out, and so is what it would have allowed. */
@@ -41,6 +58,20 @@ export interface FlowCounters {
   resyncs: number;
 }
 
+class GroupEntry {
+  readonly group: Group;
+  #body: string | undefined;
+
+  constructor(group: Group) {
+    this.group = group;
+  }
+
+  get body(): string {
+    this.#body ??= groupBody(this.group);
+    return this.#body;
+  }
+}
+
 interface Waiter {
   readonly version: number;
   readonly resolve: () => void;
@@ -50,6 +81,9 @@ export class FlowReconciler {
   readonly counters: FlowCounters = { bundles: 0, changed: 0, resyncs: 0 };
   readonly #flows = new DeltaTracker<Entry>((a, b) => a.body === b.body);
   readonly #refused = new Map<string, { entry: Entry; message: string }>();
+  readonly #groups = new DeltaTracker<GroupEntry>((a, b) => a === b || a.body === b.body);
+  /** Groups that the switch did not take as they are wanted. */
+  readonly #refusedGroups = new Map<string, GroupEntry>();
   #waiters: Waiter[] = [];
   /** Counts the changes of what is wanted. */
   #version = 0;
@@ -78,7 +112,11 @@ export class FlowReconciler {
   }
 
   /** Takes changes in; they go to the switch with whatever else waits. Gives the version to wait for. */
-  change({ upserts, deletes }: FlowChanges): number {
+  change({ upserts, deletes, groups }: FlowChanges): number {
+    for (const [id, group] of groups ?? []) {
+      this.#refusedGroups.delete(String(id));
+      this.#groups.setDesired(String(id), group && new GroupEntry(group));
+    }
     for (const flow of deletes) this.#setDesired(flowKey(flow), undefined);
     for (const flow of upserts) this.#setDesired(flowKey(flow), new Entry(flow));
     this.#version += 1;
@@ -111,9 +149,11 @@ export class FlowReconciler {
 
   /** Serves one connection until it is lost or `signal` aborted. @throws {Error} what the connection failed with. */
   async serve(connection: FlowSwitch, signal: AbortSignal): Promise<void> {
-    const flows = await connection.dumpFlows();
+    const [flows, groups] = await Promise.all([connection.dumpFlows(), connection.dumpGroups()]);
     this.counters.resyncs += 1;
     this.#refused.clear();
+    this.#refusedGroups.clear();
+    this.#groups.replaceActual(groups.map((group) => [String(group.id), new GroupEntry(group)]));
     this.#flows.replaceActual(flows.map((flow) => [flowKey(flow), new Entry(flow)]));
     this.#confirmed = 0;
     this.#connected = true;
@@ -136,28 +176,42 @@ export class FlowReconciler {
     this.#flows.setDesired(key, entry);
   }
 
-  /** Repeats until the switch has what is wanted now; a flow that it refuses is left out of the next attempt. */
+  /** Repeats until the switch has what is wanted now; what it refuses is left out of the next attempt. */
   async #flush(connection: FlowSwitch): Promise<void> {
     for (;;) {
       const version = this.#version;
       const { upserts, deletes } = this.#pending();
-      if (upserts.length + deletes.length > 0) {
-        const refusals = await connection.changeFlows({
+      const groups = this.#pendingGroups();
+      const groupDeletes = [...this.#groups.deletions];
+      if (upserts.length + deletes.length + groups.length + groupDeletes.length > 0) {
+        const refusals = await connection.change({
           upserts: upserts.map(([, entry]) => entry.flow),
           deletes: deletes.map(([, entry]) => entry.flow),
+          groups: groups.flatMap(([key, { group }]) =>
+            groupChanges(this.#groups.actual.get(key)?.group, group),
+          ),
+          groupDeletes: groupDeletes.flatMap(([, { group }]) => groupChanges(group, undefined)),
         });
-        if (refusals.length > 0) {
-          for (const refusal of refusals) this.#refuse(refusal, version);
+        if (refusals.flows.length + refusals.groups.length > 0) {
+          this.#refuse(refusals, version);
           continue;
         }
         this.counters.bundles += 1;
         this.counters.changed += upserts.length + deletes.length;
         for (const [key, entry] of upserts) this.#flows.setActual(key, entry);
         for (const [key] of deletes) this.#flows.setActual(key, undefined);
+        for (const [key, entry] of groups) this.#groups.setActual(key, entry);
+        for (const [key] of groupDeletes) this.#groups.setActual(key, undefined);
       }
       this.#confirm(version);
       if (version === this.#version) return;
     }
+  }
+
+  #pendingGroups(): [string, GroupEntry][] {
+    return [...this.#groups.updates].filter(
+      ([key, entry]) => this.#refusedGroups.get(key) !== entry,
+    );
   }
 
   #pending(): { upserts: [string, Entry][]; deletes: [string, Entry][] } {
@@ -175,7 +229,16 @@ export class FlowReconciler {
     return { upserts, deletes };
   }
 
-  #refuse({ flow, message }: RefusedFlow, version: number): void {
+  /** Flows that lead to a group that is not there are refused in turn. */
+  #refuse({ flows, groups }: Refusals, version: number): void {
+    for (const { id } of groups) {
+      const entry = this.#groups.updates.get(String(id));
+      if (entry !== undefined) this.#refusedGroups.set(String(id), entry);
+    }
+    for (const refusal of flows) this.#refuseFlow(refusal, version);
+  }
+
+  #refuseFlow({ flow, message }: RefusedFlow, version: number): void {
     const key = flowKey(flow);
     const entry = this.#flows.updates.get(key);
     if (entry !== undefined && entry.body === flowBody(flow)) {

@@ -32,6 +32,8 @@ export class NodeState {
     rule: new Map(),
     posture: new Map(),
     endpoint: new Map(),
+    service: new Map(),
+    backend: new Map(),
   };
   readonly #onUnsaved: (error: unknown) => void;
   #complete: boolean;

@@ -3,11 +3,10 @@ import { Backoff } from "../runtime/backoff.ts";
 import { pause } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { addFlow, deleteFlow } from "../openflow/flow-mod.ts";
-import type { FlowChanges } from "../pipeline/flow-store.ts";
 import { BundleError } from "../switch/errors.ts";
 import { OpenFlowClient } from "../switch/openflow-client.ts";
 import { isBlock } from "./connection-review.ts";
-import type { FlowReconciler, FlowSwitch, RefusedFlow } from "./flow-reconciler.ts";
+import type { FlowReconciler, FlowSwitch, Refusals, SwitchChanges } from "./flow-reconciler.ts";
 
 /** The switch behind a client, as the reconciler needs it. */
 function flowSwitch(client: OpenFlowClient, log: Log): FlowSwitch {
@@ -16,26 +15,43 @@ function flowSwitch(client: OpenFlowClient, log: Log): FlowSwitch {
       const entries = await client.dumpFlows();
       return entries.map(({ flow }) => flow).filter((flow) => !isBlock(flow));
     },
-    changeFlows: async ({ upserts, deletes }: FlowChanges) => {
+    dumpGroups: async () =>
+      await client.collect({ kind: "multipart-request", part: "groups", request: undefined }),
+    change: async ({ upserts, deletes, groups, groupDeletes }: SwitchChanges) => {
+      const changes = [
+        ...groups,
+        ...deletes.map(deleteFlow),
+        ...upserts.map(addFlow),
+        ...groupDeletes,
+      ];
       try {
-        await client.bundle([...deletes.map(deleteFlow), ...upserts.map(addFlow)]);
-        return [];
+        await client.bundle(changes);
+        return { flows: [], groups: [] };
       } catch (error) {
-        const refused = refusedFlows(error);
-        if (refused.length === 0) throw error;
-        for (const { message } of refused)
+        const refusals = refusalsOf(error);
+        const { flows, groups: refusedGroups } = refusals;
+        if (flows.length + refusedGroups.length === 0) throw error;
+        for (const { message } of flows)
           log.error({ reason: message }, "the switch refuses a flow");
-        return refused;
+        for (const { id, message } of refusedGroups) {
+          log.error({ group: id, reason: message }, "the switch refuses a group");
+        }
+        return refusals;
       }
     },
   };
 }
 
-function refusedFlows(error: unknown): readonly RefusedFlow[] {
-  if (!(error instanceof BundleError)) return [];
-  return error.refusals.flatMap(({ request, message }) =>
-    request.kind === "flow-mod" ? [{ flow: request.flow, message }] : [],
-  );
+function refusalsOf(error: unknown): Refusals {
+  const refusals = error instanceof BundleError ? error.refusals : [];
+  return {
+    flows: refusals.flatMap(({ request, message }) =>
+      request.kind === "flow-mod" ? [{ flow: request.flow, message }] : [],
+    ),
+    groups: refusals.flatMap(({ request, message }) =>
+      request.kind === "group-mod" ? [{ id: request.group.id, message }] : [],
+    ),
+  };
 }
 
 export interface FollowOptions {

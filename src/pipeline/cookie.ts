@@ -24,6 +24,8 @@ export const features = {
   clause: { code: 9, counts: "none" },
   rule: { code: 10, counts: "rule" },
   posture: { code: 11, counts: "identity" },
+  service: { code: 12, counts: "service" },
+  backend: { code: 13, counts: "backend" },
 } as const satisfies Record<string, { code: number; counts: string }>;
 
 export type FeatureName = keyof typeof features;
@@ -37,6 +39,10 @@ export const refusals = {
   vlanTag: 5,
   /** Belongs to a connection that was admitted once and is not any more. */
   revoked: 6,
+  /** A virtual address has no service at this port. */
+  noService: 7,
+  /** A service has no backend that the client may be sent to. */
+  noBackend: 8,
 } as const;
 export type Refusal = keyof typeof refusals;
 

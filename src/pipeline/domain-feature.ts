@@ -143,7 +143,7 @@ function renderGateway(
       actions: [load("origin", origins.gateway), load("domain", number)],
       next: "SpoofGuard",
     }),
-    // Any source address: SourceCheck refuses those of the domain's pools.
+    // Any source address: SenderCheck refuses those of the domain's pools.
     ...gatewayTypes.map((etherType) =>
       buildFlow({
         table: "SpoofGuard",

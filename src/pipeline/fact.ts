@@ -53,6 +53,8 @@ export class Facts {
     rule: new Map(),
     posture: new Map(),
     endpoint: new Map(),
+    service: new Map(),
+    backend: new Map(),
     port: new Map(),
     tunnel: new Map(),
     gateway: new Map(),

@@ -1,6 +1,7 @@
 // A feature owns some of the flows. It is told every change, says which of its units the change concerns, and renders a
 // unit from the facts that hold now, never from how they came to be.
 import type { Flow } from "../openflow/flow.ts";
+import type { Group } from "../openflow/group.ts";
 import type { ResourceKey } from "../southbound/resources.ts";
 import type { FactKind, FactOf } from "./fact.ts";
 import type { NumberKind } from "./numbers.ts";
@@ -15,6 +16,8 @@ export interface Problem {
 export interface RenderContext {
   number(kind: NumberKind, key: string): number;
   report(problem: Problem): void;
+  /** Wants a group, for as long as the unit's latest rendering does. */
+  group(group: Group): void;
 }
 
 export type Render = (context: RenderContext) => readonly Flow[];

@@ -1,6 +1,8 @@
-// The flows that are wanted now, and what changed since the last look.
+// The flows and groups that are wanted now, and what changed since the last look.
 import { flowBody, flowKey } from "../openflow/flow-key.ts";
 import type { Flow } from "../openflow/flow.ts";
+import { groupBody } from "../openflow/group-change.ts";
+import type { Group } from "../openflow/group.ts";
 
 /** What to do on the switch; the order within is free, all of it belongs into one bundle. */
 export interface FlowChanges {
@@ -8,6 +10,14 @@ export interface FlowChanges {
   readonly upserts: readonly Flow[];
   /** To delete strictly, by table, priority and match. */
   readonly deletes: readonly Flow[];
+  /** Groups that became other than they were, by number; `undefined` for one that no flow leads to any more. */
+  readonly groups?: ReadonlyMap<number, Group | undefined>;
+}
+
+/** What a unit wants. No two units may want a group of one number. */
+export interface UnitContent {
+  readonly flows: readonly Flow[];
+  readonly groups: readonly Group[];
 }
 
 function isSame(a: Flow, b: Flow): boolean {
@@ -15,18 +25,28 @@ function isSame(a: Flow, b: Flow): boolean {
   return a === b || (a.actions.length === b.actions.length && flowBody(a) === flowBody(b));
 }
 
+function isSameGroup(a: Group | undefined, b: Group | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.buckets.length === b.buckets.length && groupBody(a) === groupBody(b);
+}
+
 interface Owned {
   readonly flow: Flow;
   readonly unit: string;
 }
 
-/** Flows in units: a unit's flows are replaced together. No two units may want the same entry. */
+/** Flows and groups in units: a unit's are replaced together. No two units may want the same entry. */
 export class FlowStore {
   readonly #flows = new Map<string, Owned>();
   readonly #units = new Map<string, readonly string[]>();
   /** Flow key → what was there at the last `takeChanges`. */
   readonly #touched = new Map<string, Flow | undefined>();
+  readonly #groups = new Map<number, Group>();
+  readonly #groupsByUnit = new Map<string, readonly number[]>();
+  /** Group → what it was at the last `takeChanges`. */
+  readonly #touchedGroups = new Map<number, Group | undefined>();
 
+  /** How many flows there are. */
   get size(): number {
     return this.#flows.size;
   }
@@ -35,7 +55,12 @@ export class FlowStore {
     for (const { flow } of this.#flows.values()) yield flow;
   }
 
-  setUnit(unit: string, flows: readonly Flow[]): void {
+  groups(): Iterable<Group> {
+    return this.#groups.values();
+  }
+
+  setUnit(unit: string, { flows, groups }: UnitContent): void {
+    this.#setGroups(unit, groups);
     const wanted = new Map(flows.map((flow) => [flowKey(flow), flow]));
     for (const key of this.#units.get(unit) ?? []) {
       // An entry that another unit took over since is no longer this unit's to delete.
@@ -49,6 +74,22 @@ export class FlowStore {
     }
     if (wanted.size > 0) this.#units.set(unit, [...wanted.keys()]);
     else this.#units.delete(unit);
+  }
+
+  #setGroups(unit: string, groups: readonly Group[]): void {
+    const before = this.#groupsByUnit.get(unit);
+    if (before === undefined && groups.length === 0) return;
+    for (const id of [...(before ?? []), ...groups.map((group) => group.id)]) {
+      if (!this.#touchedGroups.has(id)) this.#touchedGroups.set(id, this.#groups.get(id));
+      this.#groups.delete(id);
+    }
+    for (const group of groups) this.#groups.set(group.id, group);
+    if (groups.length > 0)
+      this.#groupsByUnit.set(
+        unit,
+        groups.map(({ id }) => id),
+      );
+    else this.#groupsByUnit.delete(unit);
   }
 
   #touch(key: string): void {
@@ -68,6 +109,17 @@ export class FlowStore {
       }
     }
     this.#touched.clear();
-    return { upserts, deletes };
+    const groups = this.#takeGroups();
+    return groups.size === 0 ? { upserts, deletes } : { upserts, deletes, groups };
+  }
+
+  #takeGroups(): ReadonlyMap<number, Group | undefined> {
+    const groups = new Map<number, Group | undefined>();
+    for (const [id, before] of this.#touchedGroups) {
+      const after = this.#groups.get(id);
+      if (!isSameGroup(before, after)) groups.set(id, after);
+    }
+    this.#touchedGroups.clear();
+    return groups;
   }
 }

@@ -6,7 +6,6 @@ import { unroutable } from "../net/unroutable.ts";
 import type { Action, Flow } from "../openflow/flow.ts";
 import { encodeCookie } from "./cookie.ts";
 import {
-  type FlowDraft,
   type KnownMatch,
   buildFlow,
   call,
@@ -76,7 +75,7 @@ function renderTunnelGuard(): Flow[] {
         whereFamily(family),
         whereField("eth_dst", routerMac),
       ],
-      next: "Conntrack",
+      next: "Sender",
     }),
   );
 }
@@ -93,24 +92,52 @@ export function whereState(
   return whereField("ct_state", bitsOf(set), bitsOf([...set, ...clear]));
 }
 
-/** Past the policies, though not past the question whether the source may be where the packet came from. */
-function renderBypass(priority: number, state: KnownMatch): Flow[] {
-  const known = { table: "ConntrackState", actions: [load("known", 1)] } as const;
-  const local = whereRegister("origin", origins.local);
-  return [
-    // A local source has passed the guard of its port.
-    plumb({ ...known, priority: priority + 10, match: [state, local], next: "Destination" }),
-    plumb({ ...known, priority, match: [state], next: "Source" }),
-  ];
+/** Past the policies: who may send was asked before the connection was. */
+function renderBypass(priority: number, state: KnownMatch): Flow {
+  return plumb({
+    table: "ConntrackState",
+    priority,
+    match: [state],
+    actions: [load("known", 1)],
+    next: "Destination",
+  });
+}
+
+/** A peer has picked the backend of what it sends; a local endpoint's region is not known yet. */
+const afterNew = {
+  local: "Source",
+  gateway: "Service",
+  tunnel: "Destination",
+} as const satisfies Record<Origin, TableName>;
+
+function renderNew(priority: number, match: readonly KnownMatch[]): Flow[] {
+  return (["local", "gateway", "tunnel"] as const).map((origin) =>
+    plumb({
+      table: "ConntrackState",
+      priority,
+      match: [...match, whereRegister("origin", origins[origin])],
+      next: afterNew[origin],
+    }),
+  );
+}
+
+/** What the next pass through the tables must not depend on: a connection has one flow there, and not one for each sender. */
+function forget(family: Family): Action[] {
+  return [load(familyFields[family].argument, 0), ...answerless, load("peer", 0)];
 }
 
 function renderConntrack(): Flow[] {
   const zone = subfield("domain");
-  const track: Action = { kind: "ct", zone, table: tables.ConntrackState.number };
+  const track: Action = { kind: "ct", zone, table: tables.ConntrackState.number, nat: {} };
   const state = { table: "ConntrackState" } as const;
   return [
     ...families.map((family) =>
-      plumb({ table: "Conntrack", priority: 100, match: [whereFamily(family)], actions: [track] }),
+      plumb({
+        table: "Conntrack",
+        priority: 100,
+        match: [whereFamily(family)],
+        actions: [...forget(family), track],
+      }),
     ),
     refuse("invalidState", {
       ...state,
@@ -118,25 +145,28 @@ function renderConntrack(): Flow[] {
       match: [whereState(["tracked", "invalid"])],
     }),
     // The datapath in user space tracks SCTP without its ports: a known connection says nothing about another port.
-    ...families.map((family) =>
-      plumb({
-        ...state,
-        priority: 350,
-        match: [
-          whereState(["tracked", "established"], ["new", "reply"]),
-          whereFamily(family),
-          whereField("ip_proto", protocolNumbers.SCTP),
-        ],
-        next: "Source",
-      }),
+    ...families.flatMap((family) =>
+      renderNew(350, [
+        whereState(["tracked", "established"], ["new", "reply"]),
+        whereFamily(family),
+        whereField("ip_proto", protocolNumbers.SCTP),
+      ]),
     ),
-    ...renderBypass(300, whereState(["tracked", "established"], ["new"])),
-    ...renderBypass(200, whereState(["tracked", "related"], ["new"])),
-    plumb({ ...state, priority: 100, match: [whereState(["tracked", "new"])], next: "Source" }),
+    renderBypass(300, whereState(["tracked", "established"], ["new"])),
+    renderBypass(200, whereState(["tracked", "related"], ["new"])),
+    ...renderNew(100, [whereState(["tracked", "new"])]),
   ];
 }
 
-/** Calls functions with an address of the packet. The answers are zero before, since an unknown address leaves none. */
+/** What functions answer when they do not know the address. */
+const answerless: readonly Action[] = [
+  load("resultIdentity", 0),
+  load("resultLocation", 0),
+  load("resultRegion", 0),
+  load("place", places.outside),
+];
+
+/** Calls functions with an address of the packet. */
 function ask(
   family: Family,
   end: "source" | "destination",
@@ -145,10 +175,7 @@ function ask(
   const address = wholeField(familyFields[family][end]);
   return [
     move(address, subfield(familyFields[family].argument)),
-    load("resultIdentity", 0),
-    load("resultLocation", 0),
-    load("resultRegion", 0),
-    load("place", places.outside),
+    ...answerless,
     ...callees.map(call),
   ];
 }
@@ -157,62 +184,75 @@ function keep(pairs: readonly (readonly [from: RegisterName, to: RegisterName])[
   return pairs.map(([from, to]) => move(subfield(from), subfield(to)));
 }
 
-function renderSource(family: Family): Flow[] {
-  const from = (origin: Origin): Pick<FlowDraft, "table" | "priority" | "match"> => ({
-    table: "Source",
-    priority: 100,
-    match: [whereRegister("origin", origins[origin]), whereFamily(family)],
-  });
-  const region = keep([["resultRegion", "sourceRegion"]]);
-  const identity = keep([["resultIdentity", "sourceIdentity"]]);
-  const lookUp = [...ask(family, "source", ["Endpoint", "Region"]), ...region, ...identity];
-  return [
-    // A local endpoint's identity is known from its port, which is stronger than its address.
-    plumb({
-      ...from("local"),
-      actions: [...ask(family, "source", ["Region"]), ...region],
-      next: "Destination",
-    }),
-    plumb({ ...from("tunnel"), actions: lookUp, next: "SourceCheck" }),
-    plumb({ ...from("gateway"), actions: lookUp, next: "SourceCheck" }),
+/** Before the connection is tracked, since a tracked packet may show another source than the one that sent it. */
+function renderSender(family: Family): Flow[] {
+  const lookUp = [
+    ...ask(family, "source", ["Endpoint", "Region"]),
+    ...keep([
+      ["resultRegion", "sourceRegion"],
+      ["resultIdentity", "sourceIdentity"],
+    ]),
   ];
-}
-
-/** Through the gateway come the node itself and what is outside; a domain's addresses never do. */
-function renderGatewaySources(): Flow[] {
-  return (["ownNode", "outside"] as const).map((place) =>
+  return (["tunnel", "gateway"] as const).map((origin) =>
     plumb({
-      table: "SourceCheck",
+      table: "Sender",
       priority: 100,
-      match: [whereRegister("origin", origins.gateway), whereRegister("place", places[place])],
-      next: "Destination",
+      match: [whereRegister("origin", origins[origin]), whereFamily(family)],
+      actions: lookUp,
+      next: "SenderCheck",
     }),
   );
 }
 
+/** Through the gateway come the node itself and what is outside; a domain's addresses never do. */
+function renderGatewaySenders(): Flow[] {
+  return (["ownNode", "outside"] as const).map((place) =>
+    plumb({
+      table: "SenderCheck",
+      priority: 100,
+      match: [whereRegister("origin", origins.gateway), whereRegister("place", places[place])],
+      next: "Conntrack",
+    }),
+  );
+}
+
+/** A local endpoint's identity is known from its port, which is stronger than its address. */
+function renderSource(family: Family): Flow {
+  return plumb({
+    table: "Source",
+    priority: 100,
+    match: [whereFamily(family)],
+    actions: [...ask(family, "source", ["Region"]), ...keep([["resultRegion", "sourceRegion"]])],
+    next: "Service",
+  });
+}
+
 function renderDestination(family: Family): Flow[] {
   const location = keep([["resultLocation", "location"]]);
-  const when = (known: 0 | 1): Pick<FlowDraft, "table" | "priority" | "match"> => ({
-    table: "Destination",
-    priority: 100,
-    match: [whereRegister("known", known), whereFamily(family)],
-  });
+  const found = [
+    ...location,
+    ...keep([
+      ["resultIdentity", "destinationIdentity"],
+      ["resultRegion", "destinationRegion"],
+    ]),
+  ];
+  const when = (priority: number, ...match: KnownMatch[]) =>
+    ({ table: "Destination", priority, match: [...match, whereFamily(family)] }) as const;
   return [
     plumb({
-      ...when(1),
+      ...when(100, whereRegister("known", 1)),
       actions: [...ask(family, "destination", ["Endpoint"]), ...location],
       next: "Route",
     }),
     plumb({
-      ...when(0),
-      actions: [
-        ...ask(family, "destination", ["Endpoint", "Region"]),
-        ...location,
-        ...keep([
-          ["resultIdentity", "destinationIdentity"],
-          ["resultRegion", "destinationRegion"],
-        ]),
-      ],
+      ...when(100, whereRegister("known", 0)),
+      actions: [...ask(family, "destination", ["Endpoint", "Region"]), ...found],
+      next: "Route",
+    }),
+    // The backend's address is in the argument already; the packet still shows the virtual one.
+    plumb({
+      ...when(200, whereRegister("known", 0), whereRegister("balanced", 1)),
+      actions: [...answerless, call("Endpoint"), call("Region"), ...found],
       next: "Route",
     }),
   ];
@@ -279,8 +319,10 @@ export function renderForwarding(): readonly Flow[] {
     ...renderTunnelGuard(),
     ...renderNeighbour(),
     ...renderConntrack(),
-    ...families.flatMap(renderSource),
-    ...renderGatewaySources(),
+    ...families.flatMap(renderSender),
+    ...renderGatewaySenders(),
+    ...families.map(renderSource),
+    plumb({ table: "Service", priority: 0, match: [], next: "Destination" }),
     ...families.flatMap(renderDestination),
     ...renderUnroutable(),
     ...renderRoute(),

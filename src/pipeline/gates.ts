@@ -1,10 +1,12 @@
 // The way of a new connection through the policies: what it asks for, who is asked, and that it becomes known.
-import type { Family } from "../net/address.ts";
+import { type Address, type Family, formatAddress } from "../net/address.ts";
 import { type PortProtocol, protocolNumbers } from "../net/protocol.ts";
 import type { KnownFieldName } from "../openflow/field.ts";
 import type { Action, Flow } from "../openflow/flow.ts";
 import { reservedDecisions } from "./cookie.ts";
 import {
+  type FlowDraft,
+  buildFlow,
   load,
   move,
   subfield,
@@ -17,14 +19,14 @@ import { namesOf } from "./names.ts";
 import { plumb } from "./plumbing.ts";
 import { labels, origins, places, reservedIdentities } from "./registers.ts";
 import { laterFragment, serviceOf } from "./service-match.ts";
-import type { TableName } from "./tables.ts";
+import { type TableName, tables } from "./tables.ts";
 
 const families = [4, 6] as const satisfies readonly Family[];
 
 /** Set in `ip_frag` for all fragments but the first. */
 const laterFragments = 2n;
 
-const destinationPorts = {
+export const destinationPorts = {
   TCP: "tcp_dst",
   UDP: "udp_dst",
   SCTP: "sctp_dst",
@@ -59,6 +61,9 @@ function renderTransport(): Flow[] {
       );
     }
   }
+  // The backend's port is there already; the packet still shows the virtual one.
+  const balanced = [whereRegister("balanced", 1)];
+  flows.push(plumb({ table: "Transport", priority: 400, match: balanced, next: "EgressGate" }));
   // Protocols without ports leave the register zero, which only rules without ports match.
   return [...flows, plumb({ table: "Transport", priority: 0, match: [], next: "EgressGate" })];
 }
@@ -98,12 +103,13 @@ function renderGates(): Flow[] {
   ];
 }
 
+const decisions = [
+  move(subfield("egressDecision"), labels.egressDecision),
+  move(subfield("ingressDecision"), labels.ingressDecision),
+];
+
 function renderCommit(): Flow[] {
-  const exec = [
-    move(subfield("egressDecision"), labels.egressDecision),
-    move(subfield("ingressDecision"), labels.ingressDecision),
-  ];
-  const commit: Action = { kind: "ct", commit: true, zone: subfield("domain"), exec };
+  const commit: Action = { kind: "ct", commit: true, zone: subfield("domain"), exec: decisions };
   return families.map((family) =>
     plumb({
       table: "Commit",
@@ -113,6 +119,34 @@ function renderCommit(): Flow[] {
       next: "Forward",
     }),
   );
+}
+
+/** Makes a connection known as one that is translated to a backend's address and port. */
+export function renderCommitTo({
+  address,
+  port,
+  cookie,
+  match,
+}: Pick<FlowDraft, "cookie" | "match"> & {
+  readonly address: Address;
+  readonly port: number;
+}): Flow {
+  const to = formatAddress(address);
+  const commit: Action = {
+    kind: "ct",
+    commit: true,
+    zone: subfield("domain"),
+    table: tables.Forward.number,
+    nat: { type: "dst", addressMin: to, portMin: port },
+    exec: decisions,
+  };
+  return buildFlow({
+    table: "Commit",
+    priority: 200,
+    cookie,
+    match: [whereRegister("balanced", 1), ...match],
+    actions: [commit],
+  });
 }
 
 /** From `Transport` to `Commit`. */

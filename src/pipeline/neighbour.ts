@@ -8,9 +8,11 @@ import {
   setField,
   subfield,
   whereField,
+  whereRegister,
   wholeField,
 } from "./flow-builder.ts";
 import { plumb, refuse } from "./plumbing.ts";
+import { origins } from "./registers.ts";
 
 /** The one MAC that every endpoint sees behind every address; locally administered. */
 export const routerMac = 0x0a_15_0b_a2_00_01n;
@@ -104,14 +106,15 @@ function drop(priority: number, match: readonly KnownMatch[]): Flow {
 
 /** Answers, then what is addressed to the router; everything else is dropped. */
 export function renderNeighbour(): Flow[] {
-  const routed = [ipv4, ipv6].map((etherType) =>
-    plumb({
-      table: "Neighbour",
-      priority: 100,
-      match: [whereField("eth_type", etherType), whereField("eth_dst", routerMac)],
-      next: "Conntrack",
-    }),
-  );
+  // The guard of its port has seen where a local packet is from.
+  const routed = [ipv4, ipv6].flatMap((etherType) => {
+    const match = [whereField("eth_type", etherType), whereField("eth_dst", routerMac)];
+    const local = [...match, whereRegister("origin", origins.local)];
+    return [
+      plumb({ table: "Neighbour", priority: 110, match: local, next: "Conntrack" }),
+      plumb({ table: "Neighbour", priority: 100, match, next: "Sender" }),
+    ];
+  });
   return [
     answerArp(),
     drop(150, [whereField("eth_type", arp)]),

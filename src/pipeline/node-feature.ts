@@ -106,7 +106,7 @@ export class NodeFeature implements Feature {
       }),
       // Nobody but the node where an address is may send from it.
       buildFlow({
-        table: "SourceCheck",
+        table: "SenderCheck",
         priority: 100,
         cookie,
         match: [
@@ -115,7 +115,7 @@ export class NodeFeature implements Feature {
           whereRegister("peer", number),
           whereRegister("resultLocation", number),
         ],
-        next: "Destination",
+        next: "Conntrack",
       }),
       buildFlow({
         table: "TunnelOutput",

@@ -16,6 +16,8 @@ export class NumberUse {
     identity: new Map(),
     region: new Map(),
     rule: new Map(),
+    service: new Map(),
+    backend: new Map(),
   };
   readonly #byUnit = new Map<string, ReadonlySet<Use>>();
   readonly #unused = new Set<Use>();

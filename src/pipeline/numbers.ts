@@ -9,6 +9,10 @@ export const numberRanges = {
   identity: { first: 16, last: 0xffffffff },
   region: { first: 1, last: 0xffffffff },
   rule: { first: 16, last: 0xffffffff },
+  /** Groups' numbers; OFPG_MAX is the last. */
+  service: { first: 1, last: 0xffffff00 },
+  /** Buckets' numbers as well. */
+  backend: { first: 1, last: 0xfffffeff },
 } as const;
 
 export type NumberKind = keyof typeof numberRanges;
@@ -54,6 +58,8 @@ export class LocalNumbers implements Numbers {
       identity: emptySpace("identity"),
       region: emptySpace("region"),
       rule: emptySpace("rule"),
+      service: emptySpace("service"),
+      backend: emptySpace("backend"),
     };
     for (const { kind, key, number } of entries) this.#spaces[kind].byKey.set(key, number);
     for (const kind of namesOf(numberRanges)) this.#findFreed(kind);

@@ -5,6 +5,8 @@ import { examplePipeline } from "../../tools/pipeline-example.ts";
 import { flowBody, flowKey } from "../openflow/flow-key.ts";
 import { formatFlow } from "../openflow/format.ts";
 import type { Action, Flow } from "../openflow/flow.ts";
+import { groupBody } from "../openflow/group-change.ts";
+import type { Group } from "../openflow/group.ts";
 import type { Resource } from "../southbound/resources.ts";
 import { decodeCookie } from "./cookie.ts";
 import type { LocalFact } from "./fact.ts";
@@ -96,6 +98,28 @@ const resources: fc.Arbitrary<Resource> = fc.oneof(
     mac,
     identity,
   }),
+  fc.record({
+    kind: one("service" as const),
+    id: fc.constantFrom("s1", "s2"),
+    domain: fc.constantFrom("d1", "d2"),
+    protocol: mostly("TCP", "UDP", "SCTP"),
+    frontends: some(
+      fc.record({
+        address: fc.constantFrom("10.96.0.1", "10.96.0.2", "fd00:96::1", "nonsense"),
+        port: fc.constantFrom(80, 443),
+      }),
+      3,
+    ),
+    localOnly: fc.boolean(),
+  }),
+  fc.record({
+    kind: one("backend" as const),
+    id: fc.constantFrom("b1", "b2", "b3"),
+    service: fc.constantFrom("s1", "s2"),
+    address: fc.oneof(v4, v6),
+    port: fc.constantFrom(8080, 8443),
+    node: fc.constantFrom("n1", "n2", ""),
+  }),
 );
 
 const facts: fc.Arbitrary<LocalFact> = fc.oneof(
@@ -157,6 +181,17 @@ function textsOf(flows: Iterable<Flow>): Map<string, string> {
   return new Map(Array.from(flows, (flow) => [flowKey(flow), formatFlow(flow)]));
 }
 
+function groupsOf(groups: Iterable<Group>): Map<number, string> {
+  return new Map(Array.from(groups, (each) => [each.id, groupBody(each)]));
+}
+
+function mirrorGroups(held: Map<number, string>, { groups }: FlowChanges): void {
+  for (const [id, after] of groups ?? []) {
+    if (after === undefined) held.delete(id);
+    else held.set(id, groupBody(after));
+  }
+}
+
 function mirror(held: Map<string, string>, { upserts, deletes }: FlowChanges): void {
   for (const flow of deletes)
     assert.ok(held.delete(flowKey(flow)), `was not there: ${formatFlow(flow)}`);
@@ -173,11 +208,14 @@ test("after any changes the flows are those of a new pipeline that is told what 
       const pipeline = new Pipeline({ node, numbers });
       const held: Held = { resources: new Map(), facts: new Map() };
       const switched = new Map<string, string>();
+      const groups = new Map<number, string>();
       for (const step of changes) {
         const { goneResources, goneFacts } = step;
         hold(held.resources, step.resources, goneResources);
         hold(held.facts, step.facts, goneFacts);
-        mirror(switched, pipeline.apply({ upserts: step.resources, deletes: goneResources }));
+        const changed = pipeline.apply({ upserts: step.resources, deletes: goneResources });
+        mirror(switched, changed);
+        mirrorGroups(groups, changed);
         mirror(switched, pipeline.applyLocal({ upserts: step.facts, deletes: goneFacts }));
 
         const fresh = new Pipeline({ node, numbers: new LocalNumbers([...numbers.entries()]) });
@@ -187,12 +225,15 @@ test("after any changes the flows are those of a new pipeline that is told what 
         assert.deepEqual(textsOf(pipeline.flows()), wanted);
         assert.equal(wanted.size, fresh.length);
         assert.deepEqual(switched, wanted);
+        assert.deepEqual(groupsOf(pipeline.groups()), groupsOf(fresh.groups()));
+        assert.deepEqual(groups, groupsOf(fresh.groups()));
         assert.deepEqual(wordsOf(pipeline), wordsOf(fresh));
       }
       pipeline.apply({ upserts: [], deletes: [...held.resources.values()] });
       pipeline.applyLocal({ upserts: [], deletes: [...held.facts.values()] });
       const empty = new Pipeline({ node, numbers: new LocalNumbers() });
       assert.deepEqual(textsOf(pipeline.flows()), textsOf(empty.flows()));
+      assert.deepEqual([...pipeline.groups()], []);
       assert.deepEqual([...numbers.entries()], [], "numbers in use");
     }),
     { numRuns: Number(process.env["ISOBAR_TEST_RUNS"] ?? 150) },

@@ -1,4 +1,5 @@
 import type { Flow } from "../openflow/flow.ts";
+import type { Group } from "../openflow/group.ts";
 import type { Delta } from "../southbound/resources.ts";
 import { DomainFeature } from "./domain-feature.ts";
 import { EndpointFeature } from "./endpoint-feature.ts";
@@ -11,6 +12,7 @@ import { NumberUse } from "./number-use.ts";
 import type { Numbers } from "./numbers.ts";
 import { PolicyFeature } from "./policy-feature.ts";
 import { PostureFeature } from "./posture-feature.ts";
+import { ServiceFeature } from "./service-feature.ts";
 
 export interface PipelineOptions {
   /** The node's own name. */
@@ -40,8 +42,9 @@ export class Pipeline {
       new PolicyFeature(this.#facts),
       new PostureFeature(this.#facts),
       new EndpointFeature(node, this.#facts),
+      new ServiceFeature(node, this.#facts),
     ];
-    this.#store.setUnit("forwarding", renderForwarding());
+    this.#store.setUnit("forwarding", { flows: renderForwarding(), groups: [] });
   }
 
   /**
@@ -79,10 +82,15 @@ export class Pipeline {
 
   #render(unit: string, render: Render): void {
     const problems: Problem[] = [];
+    const groups: Group[] = [];
     const flows = this.#numbers.track(unit, (number) =>
-      render({ number, report: (problem) => problems.push(problem) }),
+      render({
+        number,
+        report: (problem) => problems.push(problem),
+        group: (group) => groups.push(group),
+      }),
     );
-    this.#store.setUnit(unit, flows);
+    this.#store.setUnit(unit, { flows, groups });
     if (problems.length > 0) this.#problems.set(unit, problems);
     else this.#problems.delete(unit);
   }
@@ -90,6 +98,11 @@ export class Pipeline {
   /** Everything that the switch should hold now. */
   flows(): Iterable<Flow> {
     return this.#store.flows();
+  }
+
+  /** Every group that flows lead to. */
+  groups(): Iterable<Group> {
+    return this.#store.groups();
   }
 
   /** How many flows there are. */

@@ -24,7 +24,8 @@ function whole(
 }
 
 const lookups = [
-  ["Source", "SourceCheck"],
+  ["Sender", "Conntrack"],
+  ["Source", "Source"],
   ["Destination", "Destination"],
 ] as const;
 
@@ -41,24 +42,24 @@ export const registers = {
     field: "xxreg0",
     offset: 0,
     bits: 128,
-    live: [["Source", "Destination"]],
+    live: [["Sender", "Destination"]],
     family: 6,
     purpose: "Address that a function is called with.",
   },
   resultIdentity: {
-    ...whole("reg4", ["Source", "SourceCheck"], "Answer of Endpoint: identity."),
+    ...whole("reg4", ["Sender", "SenderCheck"], "Answer of Endpoint: identity."),
     live: lookups,
   },
   resultLocation: {
     ...whole(
       "reg5",
-      ["Source", "SourceCheck"],
+      ["Sender", "Conntrack"],
       "Answer of Endpoint: port of a local endpoint, number of a remote one's node.",
     ),
     live: lookups,
   },
   resultRegion: {
-    ...whole("reg6", ["Source", "SourceCheck"], "Answer of Region: region."),
+    ...whole("reg6", ["Sender", "SenderCheck"], "Answer of Region: region."),
     live: lookups,
   },
   origin: bits(0, 2, [["Classify", "IngressGate"]], "Where the packet came in."),
@@ -68,10 +69,16 @@ export const registers = {
     [["ConntrackState", "Route"]],
     "1 when the connection is known and bypasses the policies.",
   ),
+  balanced: bits(
+    3,
+    1,
+    [["Backend", "Commit"]],
+    "1 when the connection goes to a backend instead of its destination address.",
+  ),
   place: bits(
     4,
     4,
-    [["Source", "Output"]],
+    [["Sender", "Output"]],
     "Answer of Endpoint: what has the address. First of the source, then of the destination.",
   ),
   domain: {
@@ -83,7 +90,7 @@ export const registers = {
     ["Classify", "IngressBaseline"],
     "Identity of the source; 0 outside the overlay.",
   ),
-  sourceRegion: whole("reg10", ["Source", "IngressBaseline"], "Region of the source."),
+  sourceRegion: whole("reg10", ["Sender", "IngressBaseline"], "Region of the source."),
   destinationIdentity: whole(
     "reg11",
     ["Destination", "IngressBaseline"],
@@ -102,16 +109,17 @@ export const registers = {
   service: {
     ...whole(
       "reg14",
-      ["Transport", "IngressBaseline"],
+      ["Backend", "IngressBaseline"],
       "Destination port (bits 0 to 15), protocol (16 to 23), 1 in bit 24 for a later fragment.",
     ),
     bits: 25,
   },
   peer: whole(
     "reg15",
-    ["Classify", "SourceCheck"],
+    ["Classify", "Conntrack"],
     "Number of the node whose tunnel the packet came through.",
   ),
+  backend: whole("reg15", ["Service", "Commit"], "Number of the backend that was picked."),
   egressDecision: whole(
     "reg4",
     ["EgressGate", "Commit"],

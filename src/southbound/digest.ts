@@ -38,6 +38,11 @@ const properties: Readonly<Record<PropertyOf<Resource>, true>> = {
   to: true,
   policy: true,
   ruleIndex: true,
+  frontends: true,
+  address: true,
+  port: true,
+  localOnly: true,
+  service: true,
 };
 const propertyOrder = Object.keys(properties);
 

@@ -43,8 +43,9 @@ const group = Type.Object({
   identities: texts,
   networks: Type.Array(Type.Object({ cidr: text, except: texts })),
 });
+const portProtocol = Type.Union([Type.Literal("TCP"), Type.Literal("UDP"), Type.Literal("SCTP")]);
 const portMatch = Type.Object({
-  protocol: Type.Union([Type.Literal("TCP"), Type.Literal("UDP"), Type.Literal("SCTP")]),
+  protocol: portProtocol,
   from: port,
   to: port,
 });
@@ -67,8 +68,26 @@ const rule = Type.Object({
   ruleIndex: Type.Integer({ minimum: 0 }),
 });
 
-const resourceSchemas = { domain, node, group, rule, posture, endpoint };
-const resource = Type.Union([domain, node, group, rule, posture, endpoint]);
+const servicePort = Type.Integer({ minimum: 1, maximum: 65535 });
+const service = Type.Object({
+  kind: Type.Literal("service"),
+  id: text,
+  domain: text,
+  protocol: portProtocol,
+  frontends: Type.Array(Type.Object({ address: text, port: servicePort })),
+  localOnly: Type.Boolean(),
+});
+const backend = Type.Object({
+  kind: Type.Literal("backend"),
+  id: text,
+  service: text,
+  address: text,
+  port: servicePort,
+  node: text,
+});
+
+const resourceSchemas = { domain, node, group, rule, posture, endpoint, backend, service };
+const resource = Type.Union(Object.values(resourceSchemas));
 const resourceKey = Type.Object({
   kind: Type.Union(resourceKinds.map((kind) => Type.Literal(kind))),
   id: text,

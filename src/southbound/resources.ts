@@ -1,5 +1,5 @@
 // What a controller tells an agent: resources, each replaced or deleted as a whole, keyed by kind and id.
-// Shared by all nodes: domain, node, endpoint. Limited to the nodes with a subject of the policy (its span):
+// Shared by all nodes: domain, node, endpoint, backend, service. Limited to the nodes with a subject of the policy (its span):
 // posture, rule, group. A resource whose references are missing matches nothing, so a gap can only drop.
 import type { Action, Direction, Tier } from "../model/policy.ts";
 import type { PortProtocol } from "../net/protocol.ts";
@@ -85,13 +85,44 @@ export interface RuleResource {
   readonly ruleIndex: number;
 }
 
+export interface Frontend {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Connections to any of its frontends go to one of its backends. */
+export interface ServiceResource {
+  readonly kind: "service";
+  /** `zone/name`, the port's name where it has one, and the family. */
+  readonly id: string;
+  readonly domain: string;
+  readonly protocol: PortProtocol;
+  /** Of one family, each in no other service of the domain and protocol. */
+  readonly frontends: readonly Frontend[];
+  /** Whether only backends on the client's own node count. */
+  readonly localOnly: boolean;
+}
+
+export interface BackendResource {
+  readonly kind: "backend";
+  /** Its service's id, address and port. */
+  readonly id: string;
+  readonly service: string;
+  readonly address: string;
+  readonly port: number;
+  /** Empty where it is on none. */
+  readonly node: string;
+}
+
 export type Resource =
   | DomainResource
   | NodeResource
   | EndpointResource
   | PostureResource
   | GroupResource
-  | RuleResource;
+  | RuleResource
+  | ServiceResource
+  | BackendResource;
 
 export type ResourceKind = Resource["kind"];
 
@@ -103,6 +134,8 @@ export const resourceKinds = [
   "rule",
   "posture",
   "endpoint",
+  "backend",
+  "service",
 ] as const satisfies readonly ResourceKind[];
 
 export interface ResourceKey {

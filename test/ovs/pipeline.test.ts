@@ -271,11 +271,11 @@ describe("the pipeline on a switch", () => {
       for (const state of ["trk,est", "trk,est,rpl", "trk,rel"]) {
         for (const source of [web.v4, db.v4, "10.0.9.9"]) {
           const forged = `${fromGateway},${tcp(source, batch.v4, 40000)}`;
-          assertMissed(await trace(forged, state), "SourceCheck");
+          assertMissed(await trace(forged, state), "SenderCheck");
         }
         for (const source of [web.v4, "203.0.113.1"]) {
           const forged = `${fromN2},${tcp(source, batch.v4, 40000)}`;
-          assertMissed(await trace(forged, state), "SourceCheck");
+          assertMissed(await trace(forged, state), "SenderCheck");
         }
       }
       const answer = `${fromGateway},${tcp("203.0.113.9", batch.v4, 40000)}`;
@@ -325,8 +325,8 @@ describe("the pipeline on a switch", () => {
       await bridge.change(pipeline.apply({ upserts: [third], deletes: [] }));
       const fromN3 = fromN2.replace("172.18.0.12", "172.18.0.13");
       assertOutput(await trace(`${fromN3},${tcp("172.18.0.13", batch.v4, 80)}`), batch.port);
-      assertMissed(await trace(`${fromN3},${toBatch}`), "SourceCheck");
-      assertMissed(await trace(`${fromN2},${tcp("172.18.0.13", batch.v4, 80)}`), "SourceCheck");
+      assertMissed(await trace(`${fromN3},${toBatch}`), "SenderCheck");
+      assertMissed(await trace(`${fromN2},${tcp("172.18.0.13", batch.v4, 80)}`), "SenderCheck");
       await bridge.change(pipeline.apply({ upserts: [], deletes: [third] }));
     });
 
@@ -337,7 +337,7 @@ describe("the pipeline on a switch", () => {
       ["that is this node's own", "172.18.0.11"],
     ] as const) {
       test(`but none from an address ${what}`, async () => {
-        assertMissed(await trace(`${fromN2},${tcp(source, batch.v4, 80)}`), "SourceCheck");
+        assertMissed(await trace(`${fromN2},${tcp(source, batch.v4, 80)}`), "SenderCheck");
       });
     }
 
@@ -417,7 +417,7 @@ describe("the pipeline on a switch", () => {
 
     test("nothing from the gateway with an address of the pools", async () => {
       for (const source of [web.v4, db.v4, "10.0.9.9", "127.0.0.1"]) {
-        assertMissed(await trace(`${fromGateway},${tcp(source, batch.v4, 80)}`), "SourceCheck");
+        assertMissed(await trace(`${fromGateway},${tcp(source, batch.v4, 80)}`), "SenderCheck");
       }
     });
 

@@ -3,6 +3,8 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { addFlow, deleteFlow } from "../../src/openflow/flow-mod.ts";
+import { groupChanges } from "../../src/openflow/group-change.ts";
+import type { Group } from "../../src/openflow/group.ts";
 import { type Cookie, decodeCookie } from "../../src/pipeline/cookie.ts";
 import type { FlowChanges } from "../../src/pipeline/flow-store.ts";
 import { type TableName, tableNamed } from "../../src/pipeline/tables.ts";
@@ -75,6 +77,7 @@ export class TracedBridge implements AsyncDisposable {
   readonly name: string;
   readonly #ovs: OpenVswitch;
   readonly #client: OpenFlowClient;
+  readonly #groups = new Map<number, Group>();
 
   private constructor(name: string, ovs: OpenVswitch, client: OpenFlowClient) {
     this.name = name;
@@ -107,8 +110,31 @@ export class TracedBridge implements AsyncDisposable {
   }
 
   /** As one bundle. @throws {Error} when the switch refuses a flow. */
-  async change({ upserts, deletes }: FlowChanges): Promise<void> {
-    await this.#client.bundle([...deletes.map(deleteFlow), ...upserts.map(addFlow)]);
+  async change({ upserts, deletes, groups }: FlowChanges): Promise<void> {
+    const changed = [...(groups ?? [])];
+    await this.#client.bundle([
+      ...changed.flatMap(([id, group]) =>
+        group === undefined ? [] : groupChanges(this.#groups.get(id), group),
+      ),
+      ...deletes.map(deleteFlow),
+      ...upserts.map(addFlow),
+      ...changed.flatMap(([id, group]) =>
+        group === undefined ? groupChanges(this.#groups.get(id), undefined) : [],
+      ),
+    ]);
+    for (const [id, group] of changed) {
+      if (group === undefined) this.#groups.delete(id);
+      else this.#groups.set(id, group);
+    }
+  }
+
+  /** The groups as the switch has them. */
+  async dumpGroups(): Promise<readonly Group[]> {
+    return await this.#client.collect({
+      kind: "multipart-request",
+      part: "groups",
+      request: undefined,
+    });
   }
 
   /** How many flows each table has, by its name. */
