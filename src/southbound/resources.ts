@@ -85,7 +85,7 @@ export interface RuleResource {
   readonly ruleIndex: number;
 }
 
-export interface Frontend {
+interface Frontend {
   readonly address: string;
   readonly port: number;
 }
