@@ -11,7 +11,11 @@ interface Stage {
 }
 
 const stages: readonly Stage[] = [
-  { name: "unit", files: ["src/**/*.test.ts", "test/*.test.ts"], concurrency: 2 },
+  {
+    name: "unit",
+    files: ["src/**/*.test.ts", "test/*.test.ts", "test/controller/*.test.ts"],
+    concurrency: 2,
+  },
   { name: "ovs", files: ["test/ovs/*.test.ts"], concurrency: 2 },
   { name: "lab", files: ["test/lab/*.test.ts"], concurrency: 1 },
 ];

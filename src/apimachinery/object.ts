@@ -92,6 +92,18 @@ export function applyDefaults(kind: KindDefinition, object: KubeObject): KubeObj
   return kind.applyDefaults?.(object) ?? object;
 }
 
+/**
+ * What is wrong with an object that another server has stored, by the rules for new ones. Unknown fields pass: a later
+ * version may have written them.
+ */
+export function checkObject(kind: KindDefinition, object: KubeObject): FieldError[] {
+  const { typeErrors } = readStructure(kind.schema, object);
+  if (typeErrors.length > 0) return typeErrors;
+  const { apiVersion: _version, kind: _kind, metadata: _metadata, ...fields } = object;
+  const structural = checkConstraints(kind.schema, { ...fields, metadata: {} });
+  return structural.length > 0 ? structural : (kind.validate?.(object) ?? []);
+}
+
 /** What is wrong with an object that has its defaults: nothing, or findings for a 422. `old` is given on update. */
 export function validateObject(
   kind: KindDefinition,

@@ -4,7 +4,9 @@ import type { MessageStream } from "../runtime/message-stream.ts";
 import type { EncodedDelta } from "../southbound/encoded.ts";
 import { decodeAgentMessage } from "../southbound/message-schema.ts";
 import type { Ack, Hello } from "../southbound/messages.ts";
+import type { ResourceKey, ResourceKind } from "../southbound/resources.ts";
 import { ControllerSession, type ControllerStep } from "../southbound/session.ts";
+import { sourceOf } from "./source-model.ts";
 
 /** What changed at one revision: for every node, and for single ones in addition. */
 export interface Change {
@@ -18,6 +20,8 @@ export interface AgentServerOptions {
   readonly controller: string;
   /** Everything a node is to know now, with the revision that it stands for. */
   readonly stateOf: (node: string) => { readonly revision: number; readonly full: EncodedDelta };
+  /** Names of sources that have not been read: what is known of them is not all, and nothing may be deleted for lack of it. */
+  readonly unreadySources: () => ReadonlySet<string>;
   /** A node has confirmed something. */
   readonly onAck: (node: string, ack: Ack) => void;
   readonly log: Log;
@@ -36,9 +40,14 @@ export interface AgentSessionStatus {
 interface Connection {
   readonly session: ControllerSession;
   readonly stream: MessageStream;
+  /** Sources that were not ready when the agent was answered. */
+  readonly unready: ReadonlySet<string>;
   revision: number;
   errors: readonly string[];
 }
+
+/** What every node is told of, whichever source it is from. */
+const sharedKinds: ReadonlySet<ResourceKind> = new Set(["domain", "node", "endpoint"]);
 
 const tickMs = 1_000;
 
@@ -94,6 +103,13 @@ export class AgentServer implements Disposable {
     }
   }
 
+  /** Agents that were answered without the source say hello again: they may hold what is no longer there. */
+  sourceReady(name: string): void {
+    for (const { stream, unready } of this.#connections.values()) {
+      if (unready.has(name)) stream.close();
+    }
+  }
+
   status(): AgentSessionStatus[] {
     return [...this.#connections].map(([node, { session, revision, errors }]) => ({
       node,
@@ -110,7 +126,7 @@ export class AgentServer implements Disposable {
   }
 
   #start(stream: MessageStream, session: ControllerSession, { node }: Hello): string | undefined {
-    const { log, stateOf } = this.#options;
+    const { log, stateOf, unreadySources } = this.#options;
     if (stream.peerName !== undefined && stream.peerName !== node) {
       const reason = `the certificate is for "${stream.peerName}", the agent says it is "${node}"`;
       log.warn({ node, certificate: stream.peerName }, "agent refused");
@@ -118,10 +134,19 @@ export class AgentServer implements Disposable {
       stream.close();
       return undefined;
     }
+    const unready = unreadySources();
+    if (unready.has(sourceOf(node))) {
+      log.info({ node }, "agent must wait until its source is read");
+      stream.write(session.refuse("the node's API server has not been read yet"));
+      stream.close();
+      return undefined;
+    }
     this.#connections.get(node)?.stream.close();
     const { revision, full } = stateOf(node);
-    this.#connections.set(node, { session, stream, revision, errors: [] });
-    stream.write(session.start(revision, full));
+    this.#connections.set(node, { session, stream, unready, revision, errors: [] });
+    const keeps = ({ kind, id }: ResourceKey): boolean =>
+      sharedKinds.has(kind) && unready.has(sourceOf(id));
+    stream.write(session.start(revision, full, keeps));
     log.info({ node, revision }, "agent connected");
     return node;
   }

@@ -1,23 +1,16 @@
-// The SDN controller: watches the objects, computes what each node must know, tells the agents, allocates addresses.
+// The SDN controller: follows its sources, computes what each node must know, tells the agents.
 import { randomUUID } from "node:crypto";
-import type { ApiClient } from "../client/api-client.ts";
-import type { EventSink } from "../client/event-recorder.ts";
 import { Compute } from "../compute/graph.ts";
-import { AddressSpace } from "../ipam/address-space.ts";
 import type { Log } from "../runtime/log.ts";
 import { MessageServer } from "../runtime/message-server.ts";
 import type { StreamAddress, TlsCredentials } from "../runtime/stream-address.ts";
-import { WorkQueue } from "../runtime/work-queue.ts";
-import { AddressController } from "./address-controller.ts";
-import { addressStore } from "./address-store.ts";
 import { AgentServer, type AgentSessionStatus } from "./agent-server.ts";
-import { ModelFeed } from "./model-feed.ts";
-import { ObjectWatch, type WatchProgress } from "./object-watch.ts";
+import type { WatchProgress } from "./object-watch.ts";
+import { Source, type SourceAccess } from "./source.ts";
 
 export interface ControllerOptions {
-  readonly client: ApiClient;
-  /** Told of what goes wrong with an object. */
-  readonly events: EventSink;
+  /** The first has an empty name, the others names of their own. */
+  readonly sources: readonly SourceAccess[];
   /** Where agents connect. */
   readonly listen: readonly StreamAddress[];
   /** Needed for TLS addresses. */
@@ -28,7 +21,7 @@ export interface ControllerOptions {
 export interface ControllerStatus {
   /** Name of this instance, new after each start. */
   readonly controller: string;
-  /** By kind, the state of the API that all below takes into account. */
+  /** By kind, the state of the API that all below takes into account; of further sources with their names: `east:Pod`. */
   readonly seen: Readonly<Record<string, WatchProgress>>;
   readonly revision: number;
   readonly agents: readonly AgentSessionStatus[];
@@ -43,42 +36,31 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #name = `controller-${randomUUID().slice(0, 8)}`;
   readonly #compute = new Compute();
-  readonly #queue: WorkQueue;
-  readonly #watch: ObjectWatch;
-  readonly #feed: ModelFeed;
+  readonly #sources: readonly Source[];
   readonly #agents: AgentServer;
   #revision = 1;
   #seen: ControllerStatus["seen"] = {};
-  #synced = false;
   #flushing = false;
 
+  /** @throws {RangeError} for sources whose names are not their own */
   constructor(options: ControllerOptions) {
     this.#options = options;
-    const { client, events, log } = options;
-    const space = new AddressSpace();
-    const addresses = new AddressController(space, addressStore(client));
-    this.#queue = new WorkQueue({
-      reconcile: async (key) => await addresses.reconcile(key),
-      onError: (pod, error, attempt) => log.warn({ pod, attempt, err: error }, "addresses"),
-    });
-    this.#feed = new ModelFeed({
-      compute: this.#compute,
-      addresses,
-      space,
-      events,
-      log,
-      // Before everything is known a free address cannot be told from a taken one.
-      onPod: (key) => this.#synced && this.#queue.add(key),
-    });
-    this.#watch = new ObjectWatch({
-      client,
-      feed: this.#feed,
-      log,
-      onChange: () => this.#scheduleFlush(),
-    });
+    const { sources, log } = options;
+    checkNames(sources.map(({ name }) => name));
+    this.#sources = sources.map(
+      (access) =>
+        new Source({
+          ...access,
+          isAlone: sources.length === 1,
+          inputs: this.#compute,
+          onChange: () => this.#scheduleFlush(),
+          log: access.name === "" ? log : log.child({ source: access.name }),
+        }),
+    );
     this.#agents = new AgentServer({
       controller: this.#name,
       stateOf: (node) => ({ revision: this.#revision, full: this.#compute.stateOf(node) }),
+      unreadySources: () => this.#incomplete(),
       onAck: (node, { revision }) => log.debug({ node, revision }, "confirmed"),
       log,
     });
@@ -87,25 +69,30 @@ export class Controller {
   /** Serves until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { log, listen, credentials } = this.#options;
-    const watching = this.#watch.run(signal);
-    // A handler that throws is a bug; it must end the process and not leave it waiting.
-    await Promise.race([this.#watch.synced, watching]);
-    if (signal.aborted) return;
-    this.#compute.flush();
-    this.#seen = this.#watch.progress;
-    this.#synced = true;
-    for (const key of this.#feed.keys()) this.#queue.add(key);
+    const { promise: someComplete, resolve } = Promise.withResolvers<void>();
+    const running = Promise.all(
+      this.#sources.map((source) =>
+        source.run(signal, () => {
+          log.info({ source: source.name || undefined }, "source read");
+          this.#flush();
+          this.#agents.sourceReady(source.name);
+          resolve();
+        }),
+      ),
+    );
     const servers: MessageServer[] = [];
     try {
+      await Promise.race([someComplete, running]);
+      if (signal.aborted) return;
       for (const address of listen) {
         const onStream = this.#agents.accept.bind(this.#agents);
         const tls = credentials === undefined ? {} : { credentials };
         servers.push(await MessageServer.listen({ ...streamLimits, ...tls, address, onStream }));
       }
       log.info({ controller: this.#name }, "serving agents");
-      await watching;
+      await running;
     } finally {
-      await this.#queue[Symbol.asyncDispose]();
+      await Promise.all(this.#sources.map((source) => source[Symbol.asyncDispose]()));
       this.#agents[Symbol.dispose]();
       await Promise.all(servers.map((server) => server.close()));
     }
@@ -117,20 +104,54 @@ export class Controller {
       seen: this.#seen,
       revision: this.#revision,
       agents: this.#agents.status(),
-      pendingAddresses: this.#queue.size,
+      pendingAddresses: this.#sources.reduce((sum, each) => sum + each.pendingAddresses, 0),
     };
+  }
+
+  /** Names of the sources that have not been read completely. */
+  #incomplete(): ReadonlySet<string> {
+    const incomplete = this.#sources.filter(({ isComplete }) => !isComplete);
+    return new Set(incomplete.map(({ name }) => name));
   }
 
   /** All that arrives in one turn of the event loop becomes one change. */
   #scheduleFlush(): void {
-    if (this.#flushing || !this.#synced) return;
+    if (this.#flushing) return;
     this.#flushing = true;
     setImmediate(() => {
       this.#flushing = false;
-      const delta = this.#compute.flush();
-      this.#revision += 1;
-      this.#agents.publish({ revision: this.#revision, deltaFor: (node) => delta.of(node) });
-      this.#seen = this.#watch.progress;
+      this.#flush();
     });
+  }
+
+  #flush(): void {
+    const delta = this.#compute.flush();
+    this.#revision += 1;
+    this.#agents.publish({ revision: this.#revision, deltaFor: (node) => delta.of(node) });
+    this.#seen = this.#progress();
+  }
+
+  #progress(): ControllerStatus["seen"] {
+    const seen: Record<string, WatchProgress> = {};
+    for (const { name, isComplete, progress } of this.#sources) {
+      if (!isComplete) continue;
+      for (const [kind, each] of Object.entries(progress)) {
+        seen[name === "" ? kind : `${name}:${kind}`] = each;
+      }
+    }
+    return seen;
+  }
+}
+
+function checkNames(names: readonly string[]): void {
+  const [first, ...others] = names;
+  if (first !== "") throw new RangeError("the first source has no name");
+  const wrong = others.find(
+    (name, index) =>
+      !/^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$/.test(name) || others.indexOf(name) !== index,
+  );
+  if (wrong !== undefined) {
+    const form = "lower case letters, digits and dashes, each its own";
+    throw new RangeError(`sources need names of ${form}: ${JSON.stringify(wrong)}`);
   }
 }

@@ -1,7 +1,6 @@
 // Turns what the API server holds into the inputs of the controller's two cores: the compute graph and the addresses.
 // Keys are `namespace/name`, or names for kinds without a namespace. An object is `undefined` once it is gone.
 import { type EventSink, subjectOf } from "../client/event-recorder.ts";
-import type { Compute } from "../compute/graph.ts";
 import type { AddressSpace } from "../ipam/address-space.ts";
 import { translateDomain } from "../kubernetes/domain.ts";
 import { networkPolicyKind } from "../kinds/network-policy.ts";
@@ -12,12 +11,13 @@ import { translateNode } from "../kubernetes/node.ts";
 import { defaultDomain, translatePod } from "../kubernetes/pod.ts";
 import type { Log } from "../runtime/log.ts";
 import type { AddressController, KnownEndpoint } from "./address-controller.ts";
+import type { ModelInputs } from "./source-model.ts";
 
 /** On a Namespace: the domain that its pods get their addresses from. */
 const domainAnnotation = "isobar.io/domain";
 
 export interface ModelFeedOptions {
-  readonly compute: Compute;
+  readonly compute: ModelInputs;
   readonly addresses: AddressController;
   readonly space: AddressSpace;
   /** The pod's addresses may have to be allocated or given back. */

@@ -1,7 +1,9 @@
 // Keeps the model fed with the objects of every kind that it needs, cut down to the fields that it reads.
-import type { KindDefinition, KubeObject } from "../apimachinery/kind.ts";
+import type { FieldError, KindDefinition, KubeObject } from "../apimachinery/kind.ts";
 import type { ApiClient } from "../client/api-client.ts";
+import { type EventSink, subjectOf } from "../client/event-recorder.ts";
 import { Reflector } from "../client/reflector.ts";
+import { isobarGroup } from "../kinds/custom-kind.ts";
 import { domainKind } from "../kinds/domain.ts";
 import { endpointKind } from "../kinds/endpoint.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
@@ -10,6 +12,7 @@ import { networkPolicyKind } from "../kinds/network-policy.ts";
 import { nodeKind } from "../kinds/node.ts";
 import { podKind } from "../kinds/pod.ts";
 import type { Pod } from "../kinds/pod-type.ts";
+import { checkObject } from "../apimachinery/object.ts";
 import type { Log } from "../runtime/log.ts";
 import type { ModelFeed } from "./model-feed.ts";
 
@@ -35,6 +38,8 @@ interface Watched {
 
 /** What is kept of an object. */
 interface Stripped {
+  /** Why it is not to be trusted; then only its metadata is kept. */
+  readonly problems?: readonly FieldError[];
   readonly metadata: {
     readonly name: string;
     readonly namespace?: string;
@@ -82,6 +87,24 @@ function stripPod(pod: Pod): Stripped {
   };
 }
 
+/** Objects of own kinds may come from a server that checks only what a CRD can say. */
+function isOwn(kind: KindDefinition): boolean {
+  return kind.group === isobarGroup.group;
+}
+
+function stripChecked<T extends KubeObject>(
+  kind: KindDefinition<T>,
+  object: T,
+  stripped: (object: T) => Stripped,
+): Stripped {
+  const problems = checkObject(kind, object);
+  return problems.length === 0 ? stripped(object) : { metadata: stripMetadata(object), problems };
+}
+
+function isSound(object: Stripped | undefined): object is Stripped {
+  return object !== undefined && object.problems === undefined;
+}
+
 function keyOf({ metadata: { namespace, name } }: Stripped): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
@@ -89,6 +112,7 @@ function keyOf({ metadata: { namespace, name } }: Stripped): string {
 export interface ObjectWatchOptions {
   readonly client: ApiClient;
   readonly feed: ModelFeed;
+  readonly events: EventSink;
   /** Something was set or deleted. */
   readonly onChange: () => void;
   readonly log: Log;
@@ -138,13 +162,16 @@ export class ObjectWatch {
   ): Watched {
     const { client, onChange, log } = this.#options;
     const apply = (key: string, object: Stripped | undefined, old: Stripped | undefined): void => {
-      set(key, object, old);
+      const known = isSound(old) ? old : undefined;
+      if (object !== undefined && !isSound(object)) this.#report(kind, key, object);
+      if (isSound(object)) set(key, object, known);
+      else if (known !== undefined) set(key, undefined, known);
       onChange();
     };
     const reflector = new Reflector({
       client,
       kind,
-      strip: stripped,
+      strip: isOwn(kind) ? (object: T) => stripChecked(kind, object, stripped) : stripped,
       handlers: {
         set: (object: Stripped, old: Stripped | undefined) => apply(keyOf(object), object, old),
         delete: (old: Stripped) => apply(keyOf(old), undefined, old),
@@ -153,5 +180,13 @@ export class ObjectWatch {
         log.warn({ kind: kind.kind, error: error.message, delayMs }, "watch is tried again"),
     });
     return { kind: kind.kind, reflector };
+  }
+
+  #report(kind: KindDefinition, key: string, { metadata, problems = [] }: Stripped): void {
+    const { events, log } = this.#options;
+    const message = problems.map((each) => `${each.field}: ${each.message}`).join("; ");
+    log.error({ kind: kind.kind, object: key, problems: message }, "invalid object left out");
+    const regarding = subjectOf(kind, metadata);
+    events.record({ regarding, type: "Warning", reason: "InvalidObject", message });
   }
 }

@@ -15,11 +15,13 @@ function inOrderOfDeletion(a: ResourceKey, b: ResourceKey): number {
 
 /**
  * The delta that leads an agent with `have` (`kind/id` → digest) to `full`: nothing for what it holds already, deletes
- * for what is no longer there. Kinds that this version does not know are left alone.
+ * for what is no longer there. Kinds that this version does not know are left alone, and so is what `keeps` says of: whether
+ * it is still there is not known.
  */
 export function diffState(
   full: EncodedDelta,
   have: Readonly<Record<string, string>>,
+  keeps: (key: ResourceKey) => boolean = () => false,
 ): EncodedDelta {
   const left = new Map(Object.entries(have));
   if (left.size === 0) return full;
@@ -29,6 +31,9 @@ export function diffState(
     if (left.get(key) !== encoded.digest) upserts.push(encoded);
     left.delete(key);
   }
-  const deletes = [...left.keys()].map(parseKey).filter((key) => key !== undefined);
+  const deletes = [...left.keys()]
+    .map(parseKey)
+    .filter((key) => key !== undefined)
+    .filter((key) => !keeps(key));
   return EncodedDelta.of(upserts, deletes.toSorted(inOrderOfDeletion));
 }

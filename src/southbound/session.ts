@@ -9,6 +9,7 @@ import {
   type Hello,
   protocolVersion,
 } from "./messages.ts";
+import type { ResourceKey } from "./resources.ts";
 import { diffState } from "./resume.ts";
 
 export interface ControllerStep {
@@ -79,10 +80,17 @@ export class ControllerSession {
     }
   }
 
-  /** Answers the hello with what its agent lacks of `full`, everything the node is to know at `revision`. */
-  start(revision: number, full: EncodedDelta): readonly string[] {
+  /**
+   * Answers the hello with what its agent lacks of `full`, everything the node is to know at `revision`. Of what the agent
+   * holds and `full` has not, `keeps` says what is to stay.
+   */
+  start(
+    revision: number,
+    full: EncodedDelta,
+    keeps?: (key: ResourceKey) => boolean,
+  ): readonly string[] {
     if (this.#have === undefined) return [];
-    const difference = diffState(full, this.#have);
+    const difference = diffState(full, this.#have, keeps);
     this.#have = undefined;
     this.#phase = "started";
     const { controller } = this.#options;

@@ -1,0 +1,151 @@
+// What one source says, put into the model of all. Names of the first source stay as they are; those of another have its name
+// in front (`east:shop`), so that nothing of one source is ever taken for something of another.
+import type { Compute } from "../compute/graph.ts";
+import type { Domain, Endpoint, Labels, Node, Zone } from "../model/endpoint.ts";
+import type {
+  EndpointSelector,
+  LabelSelector,
+  Peer,
+  Policy,
+  Rule,
+  ZoneSelector,
+} from "../model/policy.ts";
+
+export type ModelInputs = Pick<
+  Compute,
+  "setZone" | "setEndpoint" | "setDomain" | "setNode" | "setPolicy"
+>;
+
+/** Told from every name in Kubernetes by its colon. */
+const separator = ":";
+
+/** On every zone where there are several sources: selectors of a source match only zones that have its own. */
+const sourceLabel = "isobar.io/source";
+
+/** The source of a zone, endpoint, domain or node in the model; empty for the first. */
+export function sourceOf(id: string): string {
+  const end = id.indexOf(separator);
+  return end < 0 ? "" : id.slice(0, end);
+}
+
+export interface SourceModelOptions {
+  /** Empty for the first source. */
+  readonly name: string;
+  /** Whether there is no other source; then nothing needs to be told apart. */
+  readonly isAlone: boolean;
+  readonly inputs: ModelInputs;
+}
+
+/** Holds everything back until `release`: a model with gaps would open what a policy closes. */
+export class SourceModel implements ModelInputs {
+  readonly #options: SourceModelOptions;
+  #held: Map<string, () => void> | undefined = new Map();
+
+  constructor(options: SourceModelOptions) {
+    this.#options = options;
+  }
+
+  /** The source has been read completely. What was set so far, and all from now on, goes into the model. */
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const [, set] of held) set();
+  }
+
+  /** The name that something of this source has in the model. */
+  idOf(name: string): string {
+    return this.#options.name === "" ? name : `${this.#options.name}${separator}${name}`;
+  }
+
+  setZone(name: string, zone: Zone | undefined): void {
+    const scoped = zone && this.#zone(zone);
+    this.#set(`zone ${name}`, () => this.#options.inputs.setZone(this.idOf(name), scoped));
+  }
+
+  setEndpoint(id: string, endpoint: Endpoint | undefined): void {
+    const scoped = endpoint && this.#endpoint(endpoint);
+    this.#set(`endpoint ${id}`, () => this.#options.inputs.setEndpoint(this.idOf(id), scoped));
+  }
+
+  setDomain(name: string, domain: Domain | undefined): void {
+    const scoped = domain && { ...domain, name: this.idOf(domain.name) };
+    this.#set(`domain ${name}`, () => this.#options.inputs.setDomain(this.idOf(name), scoped));
+  }
+
+  setNode(name: string, node: Node | undefined): void {
+    const scoped = node && { ...node, name: this.idOf(node.name) };
+    this.#set(`node ${name}`, () => this.#options.inputs.setNode(this.idOf(name), scoped));
+  }
+
+  setPolicy(id: string, policy: Policy | undefined): void {
+    const scoped = policy && this.#policy(policy);
+    this.#set(`policy ${id}`, () => this.#options.inputs.setPolicy(this.idOf(id), scoped));
+  }
+
+  #set(key: string, set: () => void): void {
+    if (this.#held === undefined) set();
+    else this.#held.set(key, set);
+  }
+
+  #zone(zone: Zone): Zone {
+    if (this.#options.isAlone) return zone;
+    return { ...zone, name: this.idOf(zone.name), labels: this.#labels(zone.labels) };
+  }
+
+  /** A user's label of that name counts for nothing. */
+  #labels({ [sourceLabel]: _claimed, ...labels }: Labels): Labels {
+    const { name } = this.#options;
+    return name === "" ? labels : { ...labels, [sourceLabel]: name };
+  }
+
+  #endpoint(endpoint: Endpoint): Endpoint {
+    if (this.#options.name === "") return endpoint;
+    const { id, zone, domain, node } = endpoint;
+    return {
+      ...endpoint,
+      id: this.idOf(id),
+      zone: this.idOf(zone),
+      domain: this.idOf(domain),
+      node: node === undefined ? undefined : this.idOf(node),
+    };
+  }
+
+  #policy(policy: Policy): Policy {
+    if (this.#options.isAlone) return policy;
+    return {
+      ...policy,
+      id: this.idOf(policy.id),
+      subject: { ...policy.subject, ...this.#selector(policy.subject) },
+      ingress: policy.ingress.map((rule) => this.#rule(rule)),
+      egress: policy.egress.map((rule) => this.#rule(rule)),
+    };
+  }
+
+  #rule(rule: Rule): Rule {
+    const { peers } = rule;
+    return peers === "any" ? rule : { ...rule, peers: peers.map((peer) => this.#peer(peer)) };
+  }
+
+  #peer(peer: Peer): Peer {
+    return peer.kind === "endpoints" ? { ...peer, ...this.#selector(peer) } : peer;
+  }
+
+  #selector({ zones, endpoints }: EndpointSelector): EndpointSelector {
+    return { zones: this.#zones(zones), endpoints };
+  }
+
+  #zones(zones: ZoneSelector): ZoneSelector {
+    return zones.kind === "name"
+      ? { kind: "name", name: this.idOf(zones.name) }
+      : { kind: "labels", selector: this.#own(zones.selector) };
+  }
+
+  #own({ matchLabels, matchExpressions }: LabelSelector): LabelSelector {
+    const { name } = this.#options;
+    if (name !== "") {
+      return { matchLabels: { ...matchLabels, [sourceLabel]: name }, matchExpressions };
+    }
+    const none = { key: sourceLabel, operator: "DoesNotExist", values: [] } as const;
+    return { matchLabels, matchExpressions: [...matchExpressions, none] };
+  }
+}
