@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { openCertificates } from "../src/apiserver/certificate-files.ts";
-import { makeAuthority, makeClientCertificate } from "../src/apiserver/certificates.ts";
+import { makeAuthority, makeClientCertificate } from "../src/runtime/certificates.ts";
 import { ApiClient } from "../src/client/api-client.ts";
 import { startTestApi, testCertificates, type TestApi } from "./api-harness.ts";
 

@@ -8,7 +8,7 @@ import {
   type RunningApiServer,
   startApiServer,
 } from "../src/apiserver/api-server.ts";
-import { makeAuthority, makeServerCertificate } from "../src/apiserver/certificates.ts";
+import { makeAuthority, makeServerCertificate } from "../src/runtime/certificates.ts";
 import { writeKubeconfig } from "../src/apiserver/kubeconfig.ts";
 import { ApiClient } from "../src/client/api-client.ts";
 import { kinds } from "../src/kinds/kinds.ts";

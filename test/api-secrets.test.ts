@@ -1,7 +1,7 @@
 // Tokens and authorities that are replaced while a client uses them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { makeAuthority, makeServerCertificate } from "../src/apiserver/certificates.ts";
+import { makeAuthority, makeServerCertificate } from "../src/runtime/certificates.ts";
 import { ApiClient } from "../src/client/api-client.ts";
 import type { ClientConfig } from "../src/client/kubeconfig.ts";
 import { namespaceKind } from "../src/kinds/namespace.ts";

@@ -18,6 +18,7 @@ import type { AgentConfig } from "./config.ts";
 import { ConnectionReview, mayRevoke } from "./connection-review.ts";
 import { ConnectionTable } from "./connection-table.ts";
 import { findControlSocket } from "./control-socket.ts";
+import { ControllerDirectory } from "./controller-directory.ts";
 import { ControllerLink } from "./controller-link.ts";
 import { FlowReconciler } from "./flow-reconciler.ts";
 import { GatewayKeeper } from "./gateway-keeper.ts";
@@ -60,7 +61,7 @@ export class Agent {
   constructor(config: AgentConfig, log: Log) {
     this.#config = config;
     this.#log = log;
-    const { node, controllers, tls } = config;
+    const { node } = config;
     this.#file = StateFile.open(join(config.stateDir, "agent.db"), (err, keptAs) =>
       log.error({ err, keptAs }, "the state file cannot be read; starting without it"),
     );
@@ -72,8 +73,7 @@ export class Agent {
     this.#gateway = new GatewayKeeper(config, this.#state, settings);
     this.#link = new ControllerLink({
       node,
-      controllers,
-      ...(tls === undefined ? {} : { tls }),
+      directory: new ControllerDirectory(config.access),
       log,
       have: () => this.#state.digests(),
       onDelta: async (delta, completes, signal) => await this.#take(delta, completes, signal),

@@ -1,14 +1,27 @@
 import { existsSync } from "node:fs";
-import type { StreamAddress, TlsFiles } from "../runtime/stream-address.ts";
+import type { StreamAddress } from "../runtime/stream-address.ts";
 
 /** `system` is the kernel's datapath, `netdev` the one in user space, `dummy` one for tests. */
 export type DatapathType = "system" | "netdev" | "dummy";
 
+/** How the agent finds controllers and proves itself to those over TCP: by a certificate, or by a token. */
+export interface ControllerAccess {
+  readonly controllers: readonly StreamAddress[];
+  /** Folder with what controllers publish (southbound/enrolment.ts): addresses, and the CA unless `ca` is given. */
+  readonly directory?: string;
+  /** Further addresses (`HOST:PORT`), asked for before each attempt. */
+  readonly find?: () => Promise<readonly string[]>;
+  /** Names of PEM files. */
+  readonly ca?: string;
+  readonly certificate?: string;
+  readonly key?: string;
+  /** Name of a file with the token of the agent's service account. */
+  readonly tokenFile?: string;
+}
+
 export interface AgentConfig {
   readonly node: string;
-  readonly controllers: readonly StreamAddress[];
-  /** Needed for controllers that are reached over TCP. */
-  readonly tls?: TlsFiles;
+  readonly access: ControllerAccess;
   /** Socket of the switch's database. */
   readonly ovsdbSocket: string;
   /** Folder with the bridge's OpenFlow socket, `<bridge>.mgmt`. */

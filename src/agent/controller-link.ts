@@ -3,21 +3,16 @@ import { Backoff } from "../runtime/backoff.ts";
 import { pause } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { type MessageStream, connectStream } from "../runtime/message-stream.ts";
-import {
-  type StreamAddress,
-  type TlsFiles,
-  formatStreamAddress,
-  readTlsCredentials,
-} from "../runtime/stream-address.ts";
+import { formatStreamAddress } from "../runtime/stream-address.ts";
 import { AgentSession, type AgentStep } from "../southbound/agent-session.ts";
 import { decodeControllerMessage } from "../southbound/message-schema.ts";
 import type { Ack } from "../southbound/messages.ts";
 import type { Delta } from "../southbound/resources.ts";
+import type { ControllerContact, ControllerDirectory } from "./controller-directory.ts";
 
 export interface ControllerLinkOptions {
   readonly node: string;
-  readonly controllers: readonly StreamAddress[];
-  readonly tls?: TlsFiles;
+  readonly directory: ControllerDirectory;
   readonly log: Log;
   /** Digests of what is held now, for the hello. */
   readonly have: () => Readonly<Record<string, string>>;
@@ -56,43 +51,36 @@ export class ControllerLink {
 
   /** Keeps a stream open until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { controllers, log } = this.#options;
+    const { directory, log } = this.#options;
+    if (directory.isEmpty) return;
     const backoff = new Backoff({ minMs: 50, maxMs: 5_000 });
-    // Agents begin at different controllers, so that they are spread over all of them.
-    let next = Math.floor(Math.random() * controllers.length);
     let lastReason = "";
     while (!signal.aborted) {
-      const address = controllers[next % controllers.length];
-      if (address === undefined) return;
-      next += 1;
-      const reason = await this.#serve(address, signal, () => {
+      const reason = await this.#serveNext(signal, () => {
         lastReason = "";
         backoff.reset();
       });
       // The same failure again and again is news only once.
-      if (!signal.aborted && reason !== lastReason) {
-        log.warn({ controller: formatStreamAddress(address), reason }, "no controller");
-      }
+      if (!signal.aborted && reason !== lastReason) log.warn({ reason }, "no controller");
       lastReason = reason;
       await pause(backoff.next(), signal);
     }
   }
 
-  /** One stream from its opening to its end; gives the reason of the end. */
-  async #serve(address: StreamAddress, signal: AbortSignal, onSynced: () => void): Promise<string> {
+  /** One stream to the controller whose turn it is, from its opening to its end; gives the reason of the end. */
+  async #serveNext(signal: AbortSignal, onSynced: () => void): Promise<string> {
     const ended = new AbortController();
+    let where = "";
     try {
-      const { tls } = this.#options;
-      const stream = await connectStream({
-        address,
-        ...limits,
-        ...(tls === undefined ? {} : { credentials: readTlsCredentials(tls) }),
-        timeoutMs: 5_000,
-        signal,
-      });
-      return await this.#converse(stream, AbortSignal.any([signal, ended.signal]), onSynced);
+      const contact = await this.#options.directory.next();
+      where = `${formatStreamAddress(contact.address)}: `;
+      const { address, credentials } = contact;
+      const tls = credentials === undefined ? {} : { credentials };
+      const stream = await connectStream({ address, ...limits, ...tls, timeoutMs: 5_000, signal });
+      const untilEnd = AbortSignal.any([signal, ended.signal]);
+      return where + (await this.#converse({ stream, contact }, untilEnd, onSynced));
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return where + (error instanceof Error ? error.message : String(error));
     } finally {
       ended.abort();
       this.#session = undefined;
@@ -100,12 +88,14 @@ export class ControllerLink {
   }
 
   async #converse(
-    stream: MessageStream,
+    { stream, contact: { token } }: { stream: MessageStream; contact: ControllerContact },
     signal: AbortSignal,
     onSynced: () => void,
   ): Promise<string> {
     const { node, have, log } = this.#options;
-    const session = new AgentSession({ node, have: have(), nowMs: performance.now() });
+    const proof = token === undefined ? {} : { token };
+    const nowMs = performance.now();
+    const session = new AgentSession({ node, ...proof, have: have(), nowMs });
     this.#session = session;
     const { promise: closed, resolve } = Promise.withResolvers<string>();
     const follow = (step: AgentStep): void => {

@@ -21,7 +21,13 @@ export async function handleApi(
   if (target === undefined) return handleDiscovery(api, path, request);
   const review = findReview(target.group, target.version, target.plural);
   if (review !== undefined && request.method === "POST") {
-    return json(201, answerReview(review, bodyOf(request), request.user));
+    return json(
+      201,
+      answerReview(review, bodyOf(request), {
+        user: request.user,
+        authenticator: api.authenticator,
+      }),
+    );
   }
   const kind = service.catalog.find(target.group, target.version, target.plural);
   if (kind === undefined) throw new StatusError(noSuchPath());

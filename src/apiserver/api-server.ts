@@ -57,6 +57,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const app = makeHttpServer({ authenticator, certificates, log, streams }, () => ({
     service,
     openApi,
+    authenticator,
     address,
   }));
   await ensureSystemNamespaces(service);

@@ -1,6 +1,10 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type CertificatePair, makeAuthority, makeServerCertificate } from "./certificates.ts";
+import {
+  type CertificatePair,
+  makeAuthority,
+  makeServerCertificate,
+} from "../runtime/certificates.ts";
 
 export interface ServerCertificates {
   readonly authority: CertificatePair;

@@ -1,6 +1,7 @@
 import { StatusError } from "../apimachinery/errors.ts";
 import { noSuchPath } from "../apimachinery/status.ts";
 import type { ApiRequest, ApiResponse } from "./api-request.ts";
+import type { Authenticator } from "./authentication.ts";
 import {
   renderAggregated,
   renderGroup,
@@ -17,6 +18,7 @@ import { version } from "./version.ts";
 export interface Api {
   readonly service: ObjectService;
   readonly openApi: OpenApiDocuments;
+  readonly authenticator: Authenticator;
   /** `host:port`, as discovery tells it. */
   readonly address: string;
 }

@@ -22,6 +22,12 @@ export interface AgentServerOptions {
   readonly stateOf: (node: string) => { readonly revision: number; readonly full: EncodedDelta };
   /** Names of sources that have not been read: what is known of them is not all, and nothing may be deleted for lack of it. */
   readonly unreadySources: () => ReadonlySet<string>;
+  /**
+   * The node that a token proves by what the source's API server says of it, for agents without a certificate; such
+   * agents are refused when it is absent.
+   * @throws {Error} whose message says why the token proves none
+   */
+  readonly nodeOfToken?: (token: string, source: string) => Promise<string>;
   /** A node has confirmed something. */
   readonly onAck: (node: string, ack: Ack) => void;
   readonly log: Log;
@@ -50,12 +56,17 @@ interface Connection {
 const sharedKinds: ReadonlySet<ResourceKind> = new Set(["domain", "node", "endpoint"]);
 
 const tickMs = 1_000;
+/** Time that a peer has to say who it is. */
+const helloTimeoutMs = 10_000;
+/** Peers that may be about to say who they are; each may send a long hello. */
+const mostStrangers = 128;
 
 export class AgentServer implements Disposable {
   readonly #options: AgentServerOptions;
   readonly #connections = new Map<string, Connection>();
   readonly #timer: NodeJS.Timeout;
   readonly #ticking = new Set<() => void>();
+  #strangers = 0;
 
   constructor(options: AgentServerOptions) {
     this.#options = options;
@@ -69,9 +80,18 @@ export class AgentServer implements Disposable {
     const { controller, log } = this.#options;
     const session = new ControllerSession({ controller, nowMs: performance.now() });
     let node: string | undefined;
+    let closed = false;
+    const known = this.#expectHello(stream);
+    const greet = async (hello: Hello): Promise<void> => {
+      const reason = await this.#refusalOf(stream, hello);
+      if (closed) return;
+      known();
+      if (reason === undefined) node = this.#start(stream, session, hello);
+      else this.#refuse(stream, session, { node: hello.node, reason });
+    };
     const take = (step: ControllerStep): void => {
       stream.write(step.send);
-      if (step.event?.type === "hello") node = this.#start(stream, session, step.event);
+      if (step.event?.type === "hello") void greet(step.event);
       else if (step.event && node !== undefined) this.#acknowledged(node, session, step.event);
       if (step.close !== undefined) {
         log.warn({ node, reason: step.close }, "agent stream closed");
@@ -84,6 +104,8 @@ export class AgentServer implements Disposable {
     stream.start({
       onMessage: (message) => take(session.receive(decodeAgentMessage(message), performance.now())),
       onClose: (reason) => {
+        closed = true;
+        known();
         this.#ticking.delete(tick);
         if (node !== undefined && this.#connections.get(node)?.session === session) {
           this.#connections.delete(node);
@@ -125,20 +147,58 @@ export class AgentServer implements Disposable {
     this.#connections.clear();
   }
 
+  /** Limits what strangers can take up. The function given back is to be called when the peer is known, or gone. */
+  #expectHello(stream: MessageStream): () => void {
+    this.#strangers += 1;
+    const tooLate = (): void => stream.close(new Error("no hello in time"));
+    const timer = setTimeout(tooLate, helloTimeoutMs).unref();
+    if (this.#strangers > mostStrangers) stream.close(new Error("too many agents at once"));
+    let open = true;
+    return () => {
+      if (!open) return;
+      open = false;
+      this.#strangers -= 1;
+      clearTimeout(timer);
+    };
+  }
+
+  /** Why the agent is not believed to be its node's; `undefined` when it is. */
+  async #refusalOf(stream: MessageStream, { node, token }: Hello): Promise<string | undefined> {
+    if (stream.isLocal) return undefined;
+    const { peerName } = stream;
+    if (peerName !== undefined) {
+      if (peerName === node) return undefined;
+      return `the certificate is for "${peerName}", the agent says it is "${node}"`;
+    }
+    const { nodeOfToken } = this.#options;
+    if (token === undefined || nodeOfToken === undefined) {
+      return "the agent shows neither a certificate nor a token";
+    }
+    try {
+      const proven = await nodeOfToken(token, sourceOf(node));
+      if (proven === node) return undefined;
+      return `the token is for node "${proven}", the agent says it is "${node}"`;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  #refuse(
+    stream: MessageStream,
+    session: ControllerSession,
+    { node, reason }: { readonly node: string; readonly reason: string },
+  ): void {
+    this.#options.log.warn({ node, reason }, "agent refused");
+    stream.write(session.refuse(reason));
+    stream.close();
+  }
+
   #start(stream: MessageStream, session: ControllerSession, { node }: Hello): string | undefined {
     const { log, stateOf, unreadySources } = this.#options;
-    if (stream.peerName !== undefined && stream.peerName !== node) {
-      const reason = `the certificate is for "${stream.peerName}", the agent says it is "${node}"`;
-      log.warn({ node, certificate: stream.peerName }, "agent refused");
-      stream.write(session.refuse(reason));
-      stream.close();
-      return undefined;
-    }
     const unready = unreadySources();
     if (unready.has(sourceOf(node))) {
-      log.info({ node }, "agent must wait until its source is read");
-      stream.write(session.refuse("the node's API server has not been read yet"));
-      stream.close();
+      const reason = "the node's API server has not been read yet";
+      this.#refuse(stream, session, { node, reason });
       return undefined;
     }
     this.#connections.get(node)?.stream.close();

@@ -15,6 +15,8 @@ export interface ControllerOptions {
   readonly listen: readonly StreamAddress[];
   /** Needed for TLS addresses. */
   readonly credentials?: TlsCredentials;
+  /** The node of a source that an agent's token proves; without it agents over TLS must have certificates. */
+  readonly nodeOfToken?: (token: string, source: string) => Promise<string>;
   readonly log: Log;
 }
 
@@ -39,7 +41,9 @@ export class Controller {
   readonly #sources: readonly Source[];
   readonly #agents: AgentServer;
   #revision = 1;
+  #servers: MessageServer[] = [];
   #seen: ControllerStatus["seen"] = {};
+  readonly #serving = Promise.withResolvers<void>();
   #flushing = false;
 
   /** @throws {RangeError} for sources whose names are not their own */
@@ -61,14 +65,20 @@ export class Controller {
       controller: this.#name,
       stateOf: (node) => ({ revision: this.#revision, full: this.#compute.stateOf(node) }),
       unreadySources: () => this.#incomplete(),
+      ...(options.nodeOfToken !== undefined && { nodeOfToken: options.nodeOfToken }),
       onAck: (node, { revision }) => log.debug({ node, revision }, "confirmed"),
       log,
     });
   }
 
+  /** Resolves when agents are served; never when that does not come about. */
+  get serving(): Promise<void> {
+    return this.#serving.promise;
+  }
+
   /** Serves until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { log, listen, credentials } = this.#options;
+    const { log, listen, credentials, nodeOfToken } = this.#options;
     const { promise: someComplete, resolve } = Promise.withResolvers<void>();
     const running = Promise.all(
       this.#sources.map((source) =>
@@ -80,22 +90,30 @@ export class Controller {
         }),
       ),
     );
-    const servers: MessageServer[] = [];
     try {
       await Promise.race([someComplete, running]);
       if (signal.aborted) return;
       for (const address of listen) {
         const onStream = this.#agents.accept.bind(this.#agents);
-        const tls = credentials === undefined ? {} : { credentials };
-        servers.push(await MessageServer.listen({ ...streamLimits, ...tls, address, onStream }));
+        const withoutCertificate = nodeOfToken !== undefined;
+        const tls = credentials === undefined ? {} : { credentials, withoutCertificate };
+        this.#servers.push(
+          await MessageServer.listen({ ...streamLimits, ...tls, address, onStream }),
+        );
       }
       log.info({ controller: this.#name }, "serving agents");
+      this.#serving.resolve();
       await running;
     } finally {
       await Promise.all(this.#sources.map((source) => source[Symbol.asyncDispose]()));
       this.#agents[Symbol.dispose]();
-      await Promise.all(servers.map((server) => server.close()));
+      await Promise.all(this.#servers.map((server) => server.close()));
     }
+  }
+
+  /** Uses other credentials for the agents that connect from now on. */
+  renew(credentials: TlsCredentials): void {
+    for (const server of this.#servers) server.renew(credentials);
   }
 
   status(): ControllerStatus {

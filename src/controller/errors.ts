@@ -7,3 +7,13 @@ export class AddressesExhaustedError extends Error {
 export class NameTakenError extends Error {
   override readonly name = "NameTakenError";
 }
+
+/** An agent does not prove the node that it speaks for. */
+export class IdentityError extends Error {
+  override readonly name = "IdentityError";
+}
+
+/** The controllers' authority cannot be used as it is stored; the message says what to do. */
+export class AuthorityError extends Error {
+  override readonly name = "AuthorityError";
+}

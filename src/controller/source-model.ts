@@ -28,6 +28,11 @@ export function sourceOf(id: string): string {
   return end < 0 ? "" : id.slice(0, end);
 }
 
+/** A source's name in the model. */
+export function qualifiedName(source: string, name: string): string {
+  return source === "" ? name : `${source}${separator}${name}`;
+}
+
 export interface SourceModelOptions {
   /** Empty for the first source. */
   readonly name: string;
@@ -54,7 +59,7 @@ export class SourceModel implements ModelInputs {
 
   /** The name that something of this source has in the model. */
   idOf(name: string): string {
-    return this.#options.name === "" ? name : `${this.#options.name}${separator}${name}`;
+    return qualifiedName(this.#options.name, name);
   }
 
   setZone(name: string, zone: Zone | undefined): void {

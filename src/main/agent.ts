@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { Command, Option } from "commander";
 import { Agent } from "../agent/agent.ts";
-import { type AgentConfig, detectDatapathType } from "../agent/config.ts";
+import { type AgentConfig, type ControllerAccess, detectDatapathType } from "../agent/config.ts";
 import { uninstall } from "../agent/uninstall.ts";
 import { formatPrefix, parsePrefix, prefixContains, tryParsePrefix } from "../net/address.ts";
 import { runService } from "../runtime/lifecycle.ts";
@@ -12,6 +12,8 @@ import { parseStreamAddress } from "../runtime/stream-address.ts";
 interface Flags {
   readonly node: string;
   readonly controller: readonly string[];
+  readonly controllersDir?: string;
+  readonly token?: string;
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
@@ -62,20 +64,31 @@ function linkLocalPrefix(text: string): string {
   );
 }
 
-function configOf(flags: Flags): AgentConfig {
-  const { ca, cert, key, rundir, datapathType } = flags;
-  const tls =
-    ca !== undefined && cert !== undefined && key !== undefined
-      ? { ca, certificate: cert, key }
-      : undefined;
-  const controllers = flags.controller.map(parseStreamAddress);
-  if (tls === undefined && controllers.some(({ kind }) => kind === "tls")) {
-    throw new RangeError("controllers that are reached over TCP need --ca, --cert and --key");
+/** @throws {RangeError} when there is a controller that the agent could not prove itself to */
+function accessOf({ controller, controllersDir, ca, cert, key, token }: Flags): ControllerAccess {
+  const controllers = controller.map(parseStreamAddress);
+  const overTls = controllersDir !== undefined || controllers.some(({ kind }) => kind === "tls");
+  const proves = token !== undefined || (cert !== undefined && key !== undefined);
+  if (overTls && !(proves && (ca ?? controllersDir) !== undefined)) {
+    throw new RangeError(
+      "controllers over TCP need --token, or --cert and --key; and --ca, or --controllers-dir",
+    );
   }
   return {
-    node: flags.node,
     controllers,
-    ...(tls === undefined ? {} : { tls }),
+    ...(controllersDir !== undefined && { directory: controllersDir }),
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { certificate: cert }),
+    ...(key !== undefined && { key }),
+    ...(token !== undefined && { tokenFile: token }),
+  };
+}
+
+function configOf(flags: Flags): AgentConfig {
+  const { rundir, datapathType } = flags;
+  return {
+    node: flags.node,
+    access: accessOf(flags),
     ovsdbSocket: flags.ovsdb ?? `${rundir}/db.sock`,
     rundir,
     bridge: flags.bridge,
@@ -93,6 +106,13 @@ const command = new Command("isobar-agent")
   .description("Enforces Isobar's policies on the Open vSwitch of this node.")
   .addOption(option("--node <name>", "this node's name").default(hostname(), "host name"))
   .addOption(listOption("--controller <address>", "Unix socket or HOST:PORT; may be repeated"))
+  .addOption(
+    option(
+      "--controllers-dir <dir>",
+      "folder with the controllers' addresses and CA, as they publish them in a ConfigMap",
+    ),
+  )
+  .addOption(option("--token <file>", "token of the agent's service account, as its proof"))
   .addOption(option("--ca <file>", "PEM certificate that signs controllers and agents"))
   .addOption(option("--cert <file>", "PEM certificate of this agent"))
   .addOption(option("--key <file>", "PEM key of this agent"))

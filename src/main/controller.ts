@@ -4,16 +4,25 @@ import { ApiClient } from "../client/api-client.ts";
 import { defaultConfigPath, loadClientConfig } from "../client/in-cluster.ts";
 import { EventRecorder } from "../client/event-recorder.ts";
 import { Controller } from "../controller/controller.ts";
+import { Enrolment } from "../controller/enrolment.ts";
 import type { SourceAccess } from "../controller/source.ts";
 import { StatusServer } from "../controller/status-server.ts";
-import { runService } from "../runtime/lifecycle.ts";
+import { pause, runService } from "../runtime/lifecycle.ts";
 import { type Log, type LogLevel, createLog, logLevels } from "../runtime/log.ts";
-import { parseStreamAddress, readTlsCredentials } from "../runtime/stream-address.ts";
+import {
+  type TlsCredentials,
+  formatStreamAddress,
+  parseStreamAddress,
+  readTlsCredentials,
+} from "../runtime/stream-address.ts";
 
 interface Flags {
   readonly kubeconfig: readonly string[];
   readonly listen: readonly string[];
   readonly statusSocket?: string;
+  readonly namespace?: string;
+  readonly agentAccount: string;
+  readonly advertise: readonly string[];
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
@@ -22,28 +31,82 @@ interface Flags {
 
 const component = "isobar-controller";
 const graceMs = 5_000;
+/** How often renewed certificates are looked for in the files given. */
+const rereadIntervalMs = 10 * 60_000;
+
+/** Where the controller's own certificate comes from, and who else may say hello. */
+interface Proof {
+  readonly credentials: TlsCredentials;
+  readonly nodeOfToken?: (token: string, source: string) => Promise<string>;
+  /** Keeps it valid while the controller serves. */
+  readonly keep: (controller: Controller, signal: AbortSignal) => Promise<void>;
+}
+
+function proofByFiles({ ca, cert, key }: Flags): Proof | undefined {
+  if (ca === undefined || cert === undefined || key === undefined) return undefined;
+  const files = { ca, certificate: cert, key };
+  return {
+    credentials: readTlsCredentials(files),
+    keep: async (controller, signal) => {
+      for (;;) {
+        await pause(rereadIntervalMs, signal);
+        if (signal.aborted) return;
+        controller.renew(readTlsCredentials(files));
+      }
+    },
+  };
+}
+
+async function proofByEnrolment(
+  flags: Flags,
+  sources: readonly SourceAccess[],
+  log: Log,
+): Promise<Proof | undefined> {
+  const { namespace, agentAccount: account, advertise, listen } = flags;
+  if (namespace === undefined) return undefined;
+  const reachable = listen.map(parseStreamAddress).filter(({ kind }) => kind === "tls");
+  const addresses = advertise.length > 0 ? advertise : reachable.map(formatStreamAddress);
+  const enrolment = await Enrolment.open({
+    sources,
+    namespace,
+    account,
+    advertise: addresses,
+    log,
+  });
+  return {
+    credentials: enrolment.credentials,
+    nodeOfToken: async (token, source) => await enrolment.nodeOf(token, source),
+    keep: async (controller, signal) => {
+      await controller.serving;
+      await enrolment.run((made) => controller.renew(made), signal);
+    },
+  };
+}
 
 async function run(flags: Flags, log: Log, signal: AbortSignal): Promise<void> {
-  const { ca, cert, key } = flags;
-  const credentials =
-    ca !== undefined && cert !== undefined && key !== undefined
-      ? readTlsCredentials({ ca, certificate: cert, key })
-      : undefined;
-  const listen = flags.listen.map(parseStreamAddress);
-  if (credentials === undefined && listen.some(({ kind }) => kind === "tls")) {
-    throw new RangeError("listening on TCP needs --ca, --cert and --key");
-  }
   await using resources = new AsyncDisposableStack();
+  const listen = flags.listen.map(parseStreamAddress);
+  const sources = flags.kubeconfig.map((text, index) =>
+    openSource(text, { index, resources, log }),
+  );
+  const proof = proofByFiles(flags) ?? (await proofByEnrolment(flags, sources, log));
+  if (proof === undefined && listen.some(({ kind }) => kind === "tls")) {
+    throw new RangeError("listening on TCP needs --namespace, or --ca, --cert and --key");
+  }
+  const { credentials, nodeOfToken } = proof ?? {};
   const controller = new Controller({
-    sources: flags.kubeconfig.map((text, index) => openSource(text, { index, resources, log })),
+    sources,
     listen,
     log,
-    ...(credentials === undefined ? {} : { credentials }),
+    ...(credentials !== undefined && { credentials }),
+    ...(nodeOfToken !== undefined && { nodeOfToken }),
   });
   if (flags.statusSocket !== undefined) {
     resources.use(await StatusServer.listen(flags.statusSocket, () => controller.status()));
   }
-  await controller.run(signal);
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  proof?.keep(controller, signal).catch(reject);
+  await Promise.race([controller.run(signal), failed]);
 }
 
 /** `FILE`, or `NAME=FILE` for further sources. */
@@ -77,6 +140,18 @@ const program = new Command(component)
       .default(["/run/isobar/controller.sock"]),
   )
   .option("--status-socket <path>", "answer with the controller's status on this Unix socket")
+  .addOption(
+    new Option(
+      "--namespace <name>",
+      "make certificates of the controllers' own, publish them with the addresses here, and let agents in by their tokens",
+    ).env("ISOBAR_NAMESPACE"),
+  )
+  .option("--agent-account <name>", "service account of the agents", "isobar-agent")
+  .addOption(
+    new Option("--advertise <address...>", "HOST:PORT that agents are told; --listen when absent")
+      .env("ISOBAR_ADVERTISE")
+      .default([]),
+  )
   .option("--ca <file>", "PEM certificate that signs controllers and agents")
   .option("--cert <file>", "PEM certificate of this controller")
   .option("--key <file>", "PEM key of this controller")

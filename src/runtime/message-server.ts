@@ -1,6 +1,6 @@
 import { unlinkSync } from "node:fs";
 import { type Server, type Socket, connect, createServer } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { Server as TlsServer, createServer as createTlsServer } from "node:tls";
 import { ConnectionError } from "./errors.ts";
 import { MessageStream, type StreamLimits } from "./message-stream.ts";
 import { type StreamAddress, type TlsCredentials, formatStreamAddress } from "./stream-address.ts";
@@ -9,11 +9,13 @@ export interface ListenOptions extends StreamLimits {
   readonly address: StreamAddress;
   /** Needed for TLS addresses. */
   readonly credentials?: TlsCredentials;
+  /** Lets TLS peers in that show no trusted certificate; they are to prove themselves by what they say. */
+  readonly withoutCertificate?: boolean;
   /** Called for each peer; it calls `start` on the stream. */
   readonly onStream: (stream: MessageStream) => void;
 }
 
-/** Accepts streams of JSON messages. A Unix socket is open to its owner alone; TLS peers must show a certificate. */
+/** Accepts streams of JSON messages. A Unix socket is open to its owner alone; TLS peers show a certificate or are told apart. */
 export class MessageServer implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -61,6 +63,12 @@ export class MessageServer implements AsyncDisposable {
     return typeof address === "object" ? address?.port : undefined;
   }
 
+  /** Uses other credentials from the next TLS connection on. */
+  renew({ ca, certificate, key }: TlsCredentials): void {
+    if (!(this.#server instanceof TlsServer)) return;
+    this.#server.setSecureContext({ ca, cert: certificate, key, minVersion: "TLSv1.3" });
+  }
+
   /** Stops listening and closes every stream. */
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
@@ -89,7 +97,7 @@ function createListener(options: ListenOptions, accept: (socket: Socket) => void
       minVersion: "TLSv1.3",
       noDelay: true,
       requestCert: true,
-      rejectUnauthorized: true,
+      rejectUnauthorized: options.withoutCertificate !== true,
       handshakeTimeout: 10_000,
     },
     accept,

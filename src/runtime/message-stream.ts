@@ -3,7 +3,11 @@ import { type Socket, connect as connectSocket } from "node:net";
 import { TLSSocket, connect as connectTls } from "node:tls";
 import { JsonStream } from "../wire/json-stream.ts";
 import { ConnectionError } from "./errors.ts";
-import { type StreamAddress, type TlsCredentials, formatStreamAddress } from "./stream-address.ts";
+import {
+  type ClientCredentials,
+  type StreamAddress,
+  formatStreamAddress,
+} from "./stream-address.ts";
 
 export interface StreamLimits {
   /** Largest message accepted, in bytes. */
@@ -34,9 +38,14 @@ export class MessageStream {
     socket.on("error", (error) => (this.#failure ??= error));
   }
 
-  /** Common name of the peer's certificate; `undefined` on a Unix socket. */
+  /** Whether the stream came over a Unix socket, which is open to its owner alone. */
+  get isLocal(): boolean {
+    return !(this.#socket instanceof TLSSocket);
+  }
+
+  /** Common name of the peer's certificate; `undefined` on a Unix socket and for a peer without one that is trusted. */
   get peerName(): string | undefined {
-    if (!(this.#socket instanceof TLSSocket)) return undefined;
+    if (!(this.#socket instanceof TLSSocket) || !this.#socket.authorized) return undefined;
     const name = this.#socket.getPeerCertificate().subject?.CN;
     return Array.isArray(name) ? name[0] : name;
   }
@@ -107,7 +116,7 @@ export class MessageStream {
 export interface ConnectOptions extends StreamLimits {
   readonly address: StreamAddress;
   /** Needed for TLS addresses. */
-  readonly credentials?: TlsCredentials;
+  readonly credentials?: ClientCredentials;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
 }
@@ -139,18 +148,19 @@ export async function connectStream(options: ConnectOptions): Promise<MessageStr
   return new MessageStream(socket, options);
 }
 
-function dial(address: StreamAddress, credentials: TlsCredentials | undefined): Socket {
+function dial(address: StreamAddress, credentials: ClientCredentials | undefined): Socket {
   if (address.kind === "unix") return connectSocket(address.path);
   if (credentials === undefined) {
-    throw new ConnectionError(`${formatStreamAddress(address)} needs a certificate, key and CA`);
+    throw new ConnectionError(`${formatStreamAddress(address)} needs a CA to trust`);
   }
-  const { ca, certificate, key } = credentials;
+  const { ca, certificate, key, serverName } = credentials;
   const socket = connectTls({
     host: address.host,
     port: address.port,
     ca,
-    cert: certificate,
-    key,
+    ...(certificate !== undefined && { cert: certificate }),
+    ...(key !== undefined && { key }),
+    ...(serverName !== undefined && { servername: serverName }),
     minVersion: "TLSv1.3",
   });
   return socket.setNoDelay(true);

@@ -1,15 +1,24 @@
-// Where a stream of JSON messages is found: a Unix socket, or TCP with mutual TLS. Plain TCP does not exist here.
+// Where a stream of JSON messages is found: a Unix socket, or TCP with TLS. Plain TCP does not exist here.
 import { readFileSync } from "node:fs";
 
 export type StreamAddress =
   | { readonly kind: "unix"; readonly path: string }
   | { readonly kind: "tls"; readonly host: string; readonly port: number };
 
-/** PEM texts. Each side proves itself with `certificate` and accepts only peers that `ca` has signed. */
+/** PEM texts. A server proves itself with `certificate` and accepts only certificates that `ca` has signed. */
 export interface TlsCredentials {
   readonly ca: string;
   readonly certificate: string;
   readonly key: string;
+}
+
+/** PEM texts. What a client trusts, and its own certificate where it proves itself by one. */
+export interface ClientCredentials {
+  readonly ca: string;
+  readonly certificate?: string;
+  readonly key?: string;
+  /** Name that the server's certificate must be for; the host that was dialled when absent. */
+  readonly serverName?: string;
 }
 
 /** `unix:PATH`, an absolute path, or `HOST:PORT`, an IPv6 host in brackets. @throws {RangeError} */

@@ -22,6 +22,8 @@ export interface AgentStep {
 
 export interface AgentSessionOptions {
   readonly node: string;
+  /** Proves that the agent runs on `node`, where it has no certificate for that. */
+  readonly token?: string;
   /** Digest of every resource held, by `kind/id`. */
   readonly have: Readonly<Record<string, string>>;
   readonly nowMs: number;
@@ -44,8 +46,9 @@ export class AgentSession {
   #unconfirmed: number[] = [];
 
   /** `hello` is to be sent first. */
-  constructor({ node, have, nowMs, keepalive = defaultKeepalive }: AgentSessionOptions) {
-    this.hello = { type: "hello", version: protocolVersion, node, have };
+  constructor({ node, token, have, nowMs, keepalive = defaultKeepalive }: AgentSessionOptions) {
+    const proof = token === undefined ? {} : { token };
+    this.hello = { type: "hello", version: protocolVersion, node, ...proof, have };
     this.#keepalive = new Keepalive(keepalive, nowMs);
     this.#openedMs = nowMs;
   }

@@ -101,6 +101,7 @@ const agentSchemas = {
     type: Type.Literal("hello"),
     version: Type.Integer(),
     node: Type.String({ minLength: 1 }),
+    token: Type.Optional(Type.String({ minLength: 1, maxLength: 16_384 })),
     have: Type.Record(Type.String(), text),
   }),
   ack: Type.Object({

@@ -1,13 +1,13 @@
-// The stream between agent and controller: one JSON object a line (UTF-8), over a Unix socket or mutually
-// authenticated TLS. The agent opens it and speaks first.
+// The stream between agent and controller: one JSON object a line (UTF-8), over a Unix socket or TLS. The agent opens it
+// and speaks first. Over TLS it proves which node it speaks for by its certificate or by the token in its hello.
 //
-//   agent                              controller
-//   hello {node, have: digests}  --->
-//                                <---  welcome {controller}
-//                                <---  delta 1 {revision, upserts, deletes}   all that differs from `have`, also if nothing
-//   ack {revision}               --->                                         the switch has confirmed it
-//                                <---  delta 2, 3, …                          changes
-//   ping {}                      <-->  pong {}
+//   agent                                controller
+//   hello {node, token, have: digests} --->
+//                                      <---  welcome {controller}
+//                                      <---  delta 1 {revision, upserts, deletes}   all that differs from `have`, also if nothing
+//   ack {revision}                     --->                                         the switch has confirmed it
+//                                      <---  delta 2, 3, …                          changes
+//   ping {}                            <-->  pong {}
 //
 // The first delta makes the agent's state complete. A controller sends it only once its own state is, for what the
 // delta deletes is gone from the switch. An agent that misses a delta closes the stream and says hello anew.
@@ -19,6 +19,8 @@ export interface Hello {
   readonly type: "hello";
   readonly version: number;
   readonly node: string;
+  /** Proves that the agent runs on `node`; enrolment.ts says how it is made. */
+  readonly token?: string;
   /** `kind/id` → digest of every resource the agent holds. */
   readonly have: Readonly<Record<string, string>>;
 }

@@ -1,6 +1,7 @@
 // An agent without a switch: follows a controller over the real link, and confirms what it is told.
 import { setTimeout as sleep } from "node:timers/promises";
 import assert from "node:assert/strict";
+import { ControllerDirectory } from "../../src/agent/controller-directory.ts";
 import { ControllerLink } from "../../src/agent/controller-link.ts";
 import { createLog } from "../../src/runtime/log.ts";
 import { digestOf } from "../../src/southbound/digest.ts";
@@ -26,7 +27,7 @@ export class FollowingAgent implements AsyncDisposable {
   constructor(node: string, controller: string) {
     this.node = node;
     const link = new ControllerLink({
-      controllers: [{ kind: "unix", path: controller }],
+      directory: new ControllerDirectory({ controllers: [{ kind: "unix", path: controller }] }),
       node,
       have: () =>
         Object.fromEntries(

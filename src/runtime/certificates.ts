@@ -1,4 +1,4 @@
-// The server's own certificate authority and what it signs: ECDSA P-256, X.509 v3 (RFC 5280).
+// A certificate authority of our own and what it signs: ECDSA P-256, X.509 v3 (RFC 5280).
 // oxlint-disable-next-line import/no-unassigned-import -- the X.509 library needs it before itself
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
@@ -7,7 +7,7 @@ import * as x509 from "@peculiar/x509";
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const dayMs = 24 * 60 * 60 * 1000;
-const validityMs = 10 * 365 * dayMs;
+const longestValidityMs = 10 * 365 * dayMs;
 /** Clocks of clients may be behind. */
 const backdateMs = 60 * 60 * 1000;
 
@@ -40,11 +40,13 @@ export async function makeAuthority(name: string): Promise<CertificatePair> {
 export async function makeServerCertificate(
   authority: CertificatePair,
   hosts: readonly string[],
+  options: { readonly name: string; readonly validityMs?: number } = { name: "isobar-apiserver" },
 ): Promise<CertificatePair> {
   const names = hosts.map((host) => ({ type: isIP(host) ? "ip" : "dns", value: host }) as const);
   return await sign(authority, {
-    subject: [{ CN: ["isobar-apiserver"] }],
+    subject: [{ CN: [options.name] }],
     usage: x509.ExtendedKeyUsage.serverAuth,
+    ...(options.validityMs !== undefined && { validityMs: options.validityMs }),
     extensions: [new x509.SubjectAlternativeNameExtension(names)],
   });
 }
@@ -68,6 +70,7 @@ async function sign(
     subject: x509.JsonName;
     usage: x509.ExtendedKeyUsage;
     extensions: readonly x509.Extension[];
+    validityMs?: number;
   },
 ): Promise<CertificatePair> {
   const issuer = new x509.X509Certificate(authority.certificate);
@@ -75,7 +78,7 @@ async function sign(
   const certificate = await x509.X509CertificateGenerator.create({
     subject: options.subject,
     issuer: issuer.subject,
-    ...validity(),
+    ...validity(options.validityMs),
     publicKey: keys.publicKey,
     signingKey: await importKey(authority.key),
     signingAlgorithm: algorithm,
@@ -90,7 +93,7 @@ async function sign(
   return await toPem(certificate, keys.privateKey);
 }
 
-function validity(): { notBefore: Date; notAfter: Date } {
+function validity(validityMs = longestValidityMs): { notBefore: Date; notAfter: Date } {
   const now = Date.now();
   return { notBefore: new Date(now - backdateMs), notAfter: new Date(now + validityMs) };
 }
