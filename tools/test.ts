@@ -1,5 +1,6 @@
 // Runs every test, in stages: what needs nothing but Node first, then what needs Open vSwitch, then what needs network
-// namespaces (one file at a time: they measure real packets). Ends with one line that counts them all.
+// namespaces (one file at a time: they measure real packets). The stage cluster runs only when it is named: it needs a
+// Kubernetes, which ./isobar builds for it. Ends with one line that counts them all.
 import { globSync } from "node:fs";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
@@ -8,6 +9,10 @@ interface Stage {
   readonly name: string;
   readonly files: readonly string[];
   readonly concurrency: number;
+  /** It needs network namespaces. */
+  readonly root?: boolean;
+  /** Only when it is named. */
+  readonly onDemand?: boolean;
 }
 
 const stages: readonly Stage[] = [
@@ -17,7 +22,14 @@ const stages: readonly Stage[] = [
     concurrency: 2,
   },
   { name: "ovs", files: ["test/ovs/*.test.ts"], concurrency: 2 },
-  { name: "lab", files: ["test/lab/*.test.ts"], concurrency: 1 },
+  { name: "lab", files: ["test/lab/*.test.ts"], concurrency: 1, root: true },
+  {
+    name: "cluster",
+    files: ["test/cluster/*.test.ts"],
+    concurrency: 1,
+    root: true,
+    onDemand: true,
+  },
 ];
 
 interface Count {
@@ -52,10 +64,13 @@ if (unknown.length > 0) {
   process.stderr.write(`expected stages out of ${names}, got ${unknown.join(", ")}\n`);
   process.exit(2);
 }
-const wanted = stages.filter(({ name }) => chosen.length === 0 || chosen.includes(name));
-if (wanted.some(({ name }) => name === "lab") && process.geteuid?.() !== 0) {
+const wanted = stages.filter(({ name, onDemand = false }) =>
+  chosen.length === 0 ? !onDemand : chosen.includes(name),
+);
+const needRoot = wanted.filter(({ root = false }) => root).map(({ name }) => name);
+if (needRoot.length > 0 && process.geteuid?.() !== 0) {
   process.stderr.write(
-    "the tests of the stage lab need root; without it: ./isobar test unit ovs\n",
+    `the tests of ${needRoot.join(" and ")} need root; without it: ./isobar test unit ovs\n`,
   );
   process.exit(2);
 }

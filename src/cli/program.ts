@@ -125,9 +125,17 @@ export function createProgram(): Command {
     );
   program
     .command("test")
-    .description("run all tests, or the stages named: unit, ovs, lab")
+    .description(
+      "run all tests but those on a real Kubernetes, or the stages named: unit, ovs, lab",
+    )
     .argument("[stage...]")
-    .action(async (stages) => (await import("./run-tool.ts")).runTool("tools/test.ts", stages));
+    .option("--cluster", "the tests on a real Kubernetes, which is built the first time", false)
+    .action(async (stages, { cluster }) =>
+      (await import("./run-tool.ts")).runTool("tools/test.ts", [
+        ...stages,
+        ...(cluster ? ["cluster"] : []),
+      ]),
+    );
   program
     .command("bench")
     .description("run the benchmarks, or those named; --quick for a short run")

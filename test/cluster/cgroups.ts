@@ -1,0 +1,29 @@
+// The control groups of the cluster's containers, which outlive them when a node is killed.
+import { existsSync, readdirSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
+
+const mount = "/sys/fs/cgroup";
+
+/** Path of the group of a node's containers, in each hierarchy. */
+export function cgroupOf(cluster: string, node: string): string {
+  return `/isobar-${cluster}/${node}`;
+}
+
+/** With version 1 of control groups each controller has a hierarchy, with version 2 they share one. */
+function hierarchies(): string[] {
+  if (existsSync(join(mount, "cgroup.controllers"))) return [mount];
+  return readdirSync(mount).map((name) => join(mount, name));
+}
+
+function removeGroup(path: string): void {
+  if (!existsSync(path)) return;
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeGroup(join(path, entry.name));
+  }
+  rmdirSync(path);
+}
+
+/** The groups must have no processes any more. */
+export function removeCgroups(cluster: string): void {
+  for (const hierarchy of hierarchies()) removeGroup(join(hierarchy, `isobar-${cluster}`));
+}
