@@ -23,7 +23,8 @@ export function load(compute: Compute, workload: Workload): void {
   compute.setDomain("default", { name: "default", vni: 1, pools: ["10.0.0.0/8"] });
   for (let index = 0; index < nodeCount; index++) {
     const name = `node-${index}`;
-    compute.setNode(name, { name, addresses: [`172.16.${index >> 8}.${index & 255}`] });
+    const addresses = [`172.16.${index >> 8}.${index & 255}`];
+    compute.setNode(name, { name, labels: {}, addresses, knownAddresses: addresses });
   }
   for (const zone of workload.zones) compute.setZone(zone.name, zone);
   for (const endpoint of workload.endpoints) compute.setEndpoint(endpoint.id, endpoint);

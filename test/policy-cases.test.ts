@@ -20,9 +20,11 @@ function comparable(decision: Decision): ExpectedDecision {
 
 for (const topic of policyCaseTopics) {
   describe(topic, () => {
-    for (const { name, objects, packets } of cases.filter((each) => each.topic === topic)) {
+    for (const { name, objects, packets, lookups } of cases.filter(
+      (each) => each.topic === topic,
+    )) {
       test(name, () => {
-        const model = new PolicyModel(translateCluster(objects));
+        const model = new PolicyModel({ ...translateCluster(objects), lookups });
         for (const { text, packet, verdict, decisions } of packets) {
           const actual = evaluate(model, packet);
           assert.equal(actual.verdict, verdict, `${text}: ${JSON.stringify(actual)}`);
@@ -39,6 +41,11 @@ for (const topic of policyCaseTopics) {
 }
 
 describe("the truth tables", () => {
+  test("hold at least 80 cases of ClusterNetworkPolicy", () => {
+    const ofCluster = cases.filter(({ topic }) => topic.startsWith("cluster-"));
+    assert.ok(ofCluster.length >= 80, `there are ${ofCluster.length}`);
+  });
+
   test("hold at least 200 cases, each named once and with packets", () => {
     assert.ok(cases.length >= 200, `there are ${cases.length} cases`);
     assert.equal(new Set(cases.map((each) => each.name)).size, cases.length);

@@ -357,3 +357,16 @@ test("a server that was set back is listed again, and null is an empty list", as
   assert.deepEqual([...told.keys()], []);
   assert.equal(asked[3]?.searchParams.get("resourceVersion"), "5");
 });
+
+test("an optional kind that is not served is complete with nothing, another one never", async () => {
+  await using api = await startTestApi();
+  const { client } = api;
+  const kind = { ...configMapKind, group: "absent.example.com" };
+  await using strict = new Follower(client, { kind });
+  await using optional = new Follower(client, { kind, optional: true });
+  await optional.reflector.synced;
+  assert.equal(optional.reflector.size, 0);
+  assert.match(optional.retries[0] ?? "", /could not find the requested resource/);
+  const outcome = await Promise.race([strict.reflector.synced.then(() => "synced"), sleep(50)]);
+  assert.notEqual(outcome, "synced");
+});

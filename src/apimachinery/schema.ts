@@ -38,6 +38,13 @@ export interface Schema {
   readonly maxLength?: number;
   readonly minItems?: number;
   readonly maxItems?: number;
+  readonly minProperties?: number;
+  readonly maxProperties?: number;
+  /** Rules in CEL for API servers that have it; here each kind's own validation holds them. */
+  readonly "x-kubernetes-validations"?: readonly {
+    readonly rule: string;
+    readonly message: string;
+  }[];
   /** The value is an integer or a string. */
   readonly "x-kubernetes-int-or-string"?: boolean;
   /** Fields that the schema does not name are kept. */

@@ -1,6 +1,13 @@
 // Unknown JSON read by a schema, as the Kubernetes API reads a body into a typed object: what the schema does not know is
 // dropped and named, `null` stands for absence, and a value of the wrong type is an error.
-import { required, typeInvalid, invalid, invalidEach, notSupported } from "./field-error.ts";
+import {
+  required,
+  typeInvalid,
+  invalid,
+  invalidEach,
+  notSupported,
+  tooMany,
+} from "./field-error.ts";
 import { getMember, isObject, setMember, type JsonObject } from "./json.ts";
 import type { FieldError } from "./kind.ts";
 import { checkInRange } from "./names.ts";
@@ -163,11 +170,27 @@ function checkObject(schema: Schema, value: JsonObject, path: string): FieldErro
   const errors = (schema.required ?? [])
     .filter((name) => getMember(value, name) === undefined)
     .map((name) => required(child(path, name)));
+  errors.push(...checkLength(schema, Object.keys(value).length, path));
   for (const [name, item] of Object.entries(value)) {
     const member = memberSchema(schema, name);
     if (member !== undefined) errors.push(...checkConstraints(member, item, child(path, name)));
   }
   return errors;
+}
+
+function checkLength(
+  { minProperties, maxProperties }: Schema,
+  length: number,
+  path: string,
+): FieldError[] {
+  if (minProperties !== undefined && length < minProperties) {
+    const rule = `${path} in body should have at least ${minProperties} properties`;
+    return [invalid(path, length, rule)];
+  }
+  if (maxProperties !== undefined && length > maxProperties) {
+    return [tooMany(path, length, maxProperties)];
+  }
+  return [];
 }
 
 function checkList(schema: Schema, value: readonly unknown[], path: string): FieldError[] {
@@ -179,9 +202,7 @@ function checkList(schema: Schema, value: readonly unknown[], path: string): Fie
     );
   }
   if (maxItems !== undefined && value.length > maxItems) {
-    errors.push(
-      invalid(path, value.length, `${path} in body should have at most ${maxItems} items`),
-    );
+    errors.push(tooMany(path, value.length, maxItems));
   }
   for (const [index, item] of value.entries()) {
     errors.push(...checkConstraints(items, item, `${path}[${index}]`));

@@ -1,13 +1,25 @@
 // The objects that say what policies mean, as an API server holds them now.
+import { StatusError } from "../apimachinery/errors.ts";
 import type { KindDefinition } from "../apimachinery/kind.ts";
 import { apiVersionOf } from "../apimachinery/object.ts";
 import type { ApiClient } from "../client/api-client.ts";
+import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { domainKind } from "../kinds/domain.ts";
 import { endpointKind } from "../kinds/endpoint.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { networkPolicyKind } from "../kinds/network-policy.ts";
 import { nodeKind } from "../kinds/node.ts";
 import { podKind } from "../kinds/pod.ts";
+
+/** Nothing where the server does not have the kind. */
+async function ifServed(list: Promise<unknown[]>): Promise<unknown[]> {
+  try {
+    return await list;
+  } catch (error) {
+    if (error instanceof StatusError && error.status.code === 404) return [];
+    throw error;
+  }
+}
 
 /** Objects of all kinds that matter, each with its kind. @throws {StatusError | UnavailableError} */
 export async function fetchPolicyObjects(client: ApiClient): Promise<unknown[]> {
@@ -22,6 +34,7 @@ export async function fetchPolicyObjects(client: ApiClient): Promise<unknown[]> 
     list(podKind),
     list(endpointKind),
     list(networkPolicyKind),
+    ifServed(list(clusterNetworkPolicyKind)),
     list(domainKind),
   ]);
   return lists.flat();

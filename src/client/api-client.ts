@@ -2,7 +2,7 @@ import { Agent, type Dispatcher, request } from "undici";
 import { StatusError } from "../apimachinery/errors.ts";
 import { isObject } from "../apimachinery/json.ts";
 import type { KindDefinition, KubeObject } from "../apimachinery/kind.ts";
-import type { Status } from "../apimachinery/status.ts";
+import { noSuchPath, type Status } from "../apimachinery/status.ts";
 import { UnavailableError } from "./errors.ts";
 import type { ClientConfig } from "./kubeconfig.ts";
 import { type ObjectPlace, pathOf } from "./object-path.ts";
@@ -288,6 +288,8 @@ async function reading<T>(read: () => Promise<T>): Promise<T> {
 function failureOf(code: number, text: string, url: URL): Error {
   const status = statusIn(text);
   if (status !== undefined) return new StatusError(status);
+  // What an API server says of a group that it does not have.
+  if (code === 404) return new StatusError(noSuchPath());
   return new UnavailableError(`${url.origin} answered ${code}, and not as an API server does`);
 }
 

@@ -32,6 +32,8 @@ export interface ReflectorOptions<T extends KubeObject, S> {
   readonly backoff?: Backoff;
   /** Waits; for tests. */
   readonly sleep?: (delayMs: number, signal: AbortSignal) => Promise<void>;
+  /** The server may not have the kind: then there are no objects of it. */
+  readonly optional?: boolean;
   readonly watchTimeoutSeconds?: number;
   readonly silenceMs?: number;
 }
@@ -62,7 +64,7 @@ export class Reflector<T extends KubeObject, S> {
     this.#sleep = options.sleep ?? pause;
   }
 
-  /** Resolves after the first complete list; never, when `run` ends before. */
+  /** Resolves after the first complete list, or for an optional kind that is not served; never, when `run` ends before. */
   get synced(): Promise<void> {
     return this.#synced.promise;
   }
@@ -98,6 +100,8 @@ export class Reflector<T extends KubeObject, S> {
           this.#paged = this.#resourceVersion !== undefined;
           this.#resourceVersion = undefined;
         }
+        // What was there before stays: objects of a kind that is taken away are deleted one by one before it goes.
+        if (this.#options.optional === true && isNotServed(error)) this.#synced.resolve();
         const delayMs = Math.max(this.#backoff.next(), retryAfterMs(error));
         this.#options.onRetry?.(error, delayMs);
         await this.#sleep(delayMs, signal);
@@ -194,6 +198,11 @@ export class Reflector<T extends KubeObject, S> {
 
 function keyOf(namespace: string | undefined, name: string): string {
   return `${namespace ?? ""}/${name}`;
+}
+
+/** Whether the server has no such kind. */
+function isNotServed(error: Error): boolean {
+  return error instanceof StatusError && error.status.code === 404;
 }
 
 /**

@@ -6,8 +6,10 @@ import {
   type EndpointsDefinition,
   type GroupDefinition,
   type NetworksDefinition,
+  type NodesDefinition,
   defineEndpoints,
   defineNetworks,
+  defineNodes,
   everyEndpoint,
 } from "./definition.ts";
 import { byCodeUnits } from "./words.ts";
@@ -37,6 +39,7 @@ export interface NamedService {
 interface CompiledPeers {
   readonly endpoints: readonly EndpointsDefinition[];
   readonly networks: NetworksDefinition | undefined;
+  readonly nodes: readonly NodesDefinition[];
 }
 
 export interface CompiledRule {
@@ -101,7 +104,12 @@ function compileServices(services: Rule["services"]): Pick<CompiledRule, "ports"
 function compilePeers(peers: Rule["peers"], subject: EndpointsDefinition): CompiledPeers | "any" {
   if (peers === "any") return "any";
   const endpoints = new Map<string, EndpointsDefinition>();
+  const nodes = new Map<string, NodesDefinition>();
   for (const peer of peers) {
+    if (peer.kind === "nodes") {
+      const definition = defineNodes(peer.selector);
+      nodes.set(definition.id, definition);
+    }
     if (peer.kind !== "endpoints") continue;
     const defined = defineEndpoints(peer);
     const definition = defined.id === subject.id ? subject : defined;
@@ -110,6 +118,7 @@ function compilePeers(peers: Rule["peers"], subject: EndpointsDefinition): Compi
   return {
     endpoints: [...endpoints.values()].toSorted((a, b) => byCodeUnits(a.id, b.id)),
     networks: defineNetworks(peers.filter((peer) => peer.kind === "network")),
+    nodes: [...nodes.values()].toSorted((a, b) => byCodeUnits(a.id, b.id)),
   };
 }
 
@@ -162,6 +171,7 @@ export function* groupsOf({
     }
     yield* peers.endpoints;
     if (peers.networks !== undefined) yield peers.networks;
+    yield* peers.nodes;
   }
 }
 

@@ -27,7 +27,14 @@ export interface NetworksDefinition {
   readonly networks: readonly NetworkBlock[];
 }
 
-export type GroupDefinition = EndpointsDefinition | NetworksDefinition;
+/** Addresses by the nodes that have them. */
+export interface NodesDefinition {
+  readonly kind: "nodes";
+  readonly id: string;
+  readonly selector: LabelSelector;
+}
+
+export type GroupDefinition = EndpointsDefinition | NetworksDefinition | NodesDefinition;
 
 function requirementText({ key, operator, values }: SelectorRequirement): string {
   const [first = "", ...more] = values;
@@ -96,6 +103,11 @@ export function defineNetworks(blocks: readonly NetworkBlock[]): NetworksDefinit
   const sorted = [...byText].toSorted(([a], [b]) => byCodeUnits(a, b));
   const id = `(${sorted.map(([text]) => text).join(",")})`;
   return { kind: "networks", id, networks: sorted.map(([, network]) => network) };
+}
+
+/** With an id such as `[nodes] role=edge`, whose first part no zone's name can be. */
+export function defineNodes(selector: LabelSelector): NodesDefinition {
+  return { kind: "nodes", id: `[nodes] ${selectorText(selector)}`, selector };
 }
 
 export const everyEndpoint = defineEndpoints({

@@ -11,6 +11,7 @@ import { Enforcement, type WirePacket } from "../../test/compute/enforcement.ts"
 import { World, applyTo, stateFrom } from "../../test/compute/world.ts";
 import { translateCluster } from "../kubernetes/cluster.ts";
 import type { Endpoint } from "../model/endpoint.ts";
+import { formatAddress, parseAddress } from "../net/address.ts";
 import { evaluate } from "../policy/evaluate.ts";
 import type { PacketEnd } from "../policy/packet.ts";
 import { PolicyModel } from "../policy/policy-model.ts";
@@ -45,11 +46,15 @@ interface Case {
   readonly destination: PacketEnd;
 }
 
+function canonical(text: string): string {
+  return formatAddress(parseAddress(text));
+}
+
 /** Every endpoint with every other in its domain, with hosts outside and with nodes, in both directions and families. */
 function* cases(world: World, ports: readonly number[]): Generator<Case, void, undefined> {
   const placed = [...world.endpoints.values()].filter((endpoint) => isPlaced(world, endpoint));
   const outside = ["192.0.2.77", "203.0.113.77", "2001:db8:f::1", "2001:db8:1::7"];
-  const underlay = [...world.nodes.values()].flatMap((node) => node.addresses);
+  const underlay = [...world.nodes.values()].flatMap((node) => node.knownAddresses.map(canonical));
   for (const { domain, addresses } of placed) {
     const peers = placed.filter((peer) => peer.domain === domain);
     const others = new Set([...outside, ...underlay, ...peers.flatMap((peer) => peer.addresses)]);

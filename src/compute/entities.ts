@@ -45,7 +45,10 @@ export class Group {
   users = 0;
   /** By attribute; `undefined` while there are none. */
   splits: Map<string, Split> | undefined;
-  /** Host prefixes, by the number of endpoints; `undefined` but for host lists. Written by NamedHosts. */
+  /**
+   * Host prefixes, by the number of endpoints or nodes; `undefined` but for host lists and groups of nodes. Written by
+   * NamedHosts and NodeAddresses.
+   */
   hosts: Counter<string> | undefined;
   /** Policies that isolate its members. Written by Postures. */
   isolating: CompactSet<Policy> | undefined;

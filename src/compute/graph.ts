@@ -21,6 +21,7 @@ import { Inputs } from "./inputs.ts";
 import { NamedHosts } from "./named-hosts.ts";
 import { compileChanges } from "./policies.ts";
 import { type RuleCost, type SpanReason, costOf, explainSpan } from "./policy-cost.ts";
+import { NodeAddresses } from "./node-addresses.ts";
 import { Postures } from "./postures.ts";
 import { Relevance } from "./relevance.ts";
 import { Rules } from "./rules.ts";
@@ -72,6 +73,7 @@ export class Compute {
   readonly #identities = new Identities(this.#inputs, this.#relevance, this.work);
   readonly #groups = new Groups(this.work);
   readonly #hosts = new NamedHosts(this.#identities);
+  readonly #nodeAddresses = new NodeAddresses(this.#groups);
   readonly #rules = new Rules(this.#groups, this.#hosts, this.work);
   readonly #postures = new Postures(this.#groups, this.work);
   readonly #spans = new Spans(this.#identities, this.work);
@@ -107,9 +109,10 @@ export class Compute {
     const identities = this.#identities.update(endpoints, zones, relevance);
     const groups = this.#groups.update(policies, zones, identities);
     const hosts = this.#hosts.update(policies, identities);
+    const nodeGroups = this.#nodeAddresses.update(policies, this.#inputs.nodes.changes);
     const rules = this.#rules.update(policies, groups, hosts);
     const postures = this.#postures.update(policies, identities, groups);
-    const byNode = this.#spans.update({ rules, groups, hosts, identities, postures });
+    const byNode = this.#spans.update({ rules, groups, hosts, nodeGroups, identities, postures });
     this.#inputs.settle();
     return new ComputeDelta(underlay, this.#identities.takeDelta(), byNode);
   }
@@ -147,6 +150,7 @@ export class Compute {
       this.#identities,
       this.#groups,
       this.#hosts,
+      this.#nodeAddresses,
       this.#rules,
     ];
     return indexes.reduce((sum, index) => sum + index.size, 0);

@@ -169,8 +169,10 @@ export class Rules {
 
   #peersOf({ peers }: CompiledRule): readonly Group[] | "any" {
     if (peers === "any") return "any";
-    const groups = peers.endpoints.map(({ id }) => this.#group(id));
-    return peers.networks === undefined ? groups : [...groups, this.#group(peers.networks.id)];
+    const { endpoints, networks, nodes } = peers;
+    return [...endpoints, ...(networks === undefined ? [] : [networks]), ...nodes].map(({ id }) =>
+      this.#group(id),
+    );
   }
 
   #group(id: string): Group {

@@ -12,6 +12,8 @@ export interface SpanInputs {
   readonly rules: RuleChanges;
   readonly groups: GroupChanges;
   readonly hosts: NamedHostChanges;
+  /** Groups of nodes with other addresses than before. */
+  readonly nodeGroups: ReadonlySet<Group>;
   readonly identities: IdentityChanges;
   /** Identities with another posture than before. */
   readonly postures: ReadonlySet<Identity>;
@@ -157,7 +159,7 @@ export class Spans {
   }
 
   #moveGroups(
-    { groups, hosts }: SpanInputs,
+    { groups, hosts, nodeGroups }: SpanInputs,
     recheck: Multimap<Group, string>,
     deltas: NodeDeltas,
   ): void {
@@ -174,7 +176,7 @@ export class Spans {
         }
       }
     }
-    for (const { changed } of [groups, hosts]) {
+    for (const changed of [groups.changed, hosts.changed, nodeGroups]) {
       for (const group of changed) {
         for (const node of group.nodes) deltas.of(node).groups.add(group);
       }

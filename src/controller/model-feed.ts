@@ -1,14 +1,21 @@
 // Turns what the API server holds into the inputs of the controller's two cores: the compute graph and the addresses.
 // Keys are `namespace/name`, or names for kinds without a namespace. An object is `undefined` once it is gone.
+import type { KindDefinition } from "../apimachinery/kind.ts";
 import { type EventSink, subjectOf } from "../client/event-recorder.ts";
 import type { AddressSpace } from "../ipam/address-space.ts";
+import {
+  clusterNetworkPolicyId,
+  translateClusterNetworkPolicy,
+} from "../kubernetes/cluster-network-policy.ts";
 import { translateDomain } from "../kubernetes/domain.ts";
+import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { networkPolicyKind } from "../kinds/network-policy.ts";
-import { fieldAt, listOf, type Problem, stringOf } from "../kubernetes/json.ts";
+import { fieldAt, listOf, type Problem, stringOf, type Translation } from "../kubernetes/json.ts";
 import { translateNamespace } from "../kubernetes/namespace.ts";
 import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
 import { translateNode } from "../kubernetes/node.ts";
 import { defaultDomain, translatePod } from "../kubernetes/pod.ts";
+import type { Policy } from "../model/policy.ts";
 import type { Log } from "../runtime/log.ts";
 import type { AddressController, KnownEndpoint } from "./address-controller.ts";
 import type { ModelInputs } from "./source-model.ts";
@@ -112,14 +119,13 @@ export class ModelFeed {
   }
 
   setNetworkPolicy(key: string, object: unknown): void {
-    const id = `NetworkPolicy/${key}`;
-    if (object === undefined) {
-      this.#options.compute.setPolicy(id, undefined);
-      return;
-    }
-    const { value, problems } = translateNetworkPolicy(object);
-    if (problems.length > 0) this.#report(id, object, problems);
-    this.#options.compute.setPolicy(id, value);
+    const translation = object === undefined ? undefined : translateNetworkPolicy(object);
+    this.#setPolicy(`NetworkPolicy/${key}`, translation, networkPolicyKind, object);
+  }
+
+  setClusterNetworkPolicy(name: string, object: unknown): void {
+    const translation = object === undefined ? undefined : translateClusterNetworkPolicy(object);
+    this.#setPolicy(clusterNetworkPolicyId(name), translation, clusterNetworkPolicyKind, object);
   }
 
   /** Every pod and every Endpoint object, to be looked at once the caches are complete. */
@@ -128,16 +134,33 @@ export class ModelFeed {
     yield* this.#endpoints.keys();
   }
 
-  #report(policy: string, object: unknown, problems: readonly Problem[]): void {
+  #setPolicy(
+    id: string,
+    translation: Translation<Policy> | undefined,
+    kind: KindDefinition,
+    object: unknown,
+  ): void {
+    const problems = translation?.problems ?? [];
+    if (problems.length > 0) this.#report(id, kind, object, problems);
+    this.#options.compute.setPolicy(id, translation?.value);
+  }
+
+  #report(
+    policy: string,
+    kind: KindDefinition,
+    object: unknown,
+    problems: readonly Problem[],
+  ): void {
     const { events, log } = this.#options;
     log.warn({ policy, problems }, "not understood in part");
     const parts = problems.map(({ field, message }) => `${field}: ${message}`);
-    const regarding = subjectOf(networkPolicyKind, {
-      namespace: stringOf(fieldAt(object, "metadata", "namespace")) ?? "",
+    const namespace = stringOf(fieldAt(object, "metadata", "namespace"));
+    const regarding = subjectOf(kind, {
+      ...(namespace === undefined ? {} : { namespace }),
       name: stringOf(fieldAt(object, "metadata", "name")) ?? "",
       uid: stringOf(fieldAt(object, "metadata", "uid")) ?? "",
     });
-    const message = `these parts match nothing: ${parts.join("; ")}`;
+    const message = `not understood, and closed: ${parts.join("; ")}`;
     events.record({ regarding, type: "Warning", reason: "PolicyInvalidInPart", message });
   }
 

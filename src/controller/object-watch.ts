@@ -3,6 +3,7 @@ import type { FieldError, KindDefinition, KubeObject } from "../apimachinery/kin
 import type { ApiClient } from "../client/api-client.ts";
 import { type EventSink, subjectOf } from "../client/event-recorder.ts";
 import { Reflector } from "../client/reflector.ts";
+import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { isobarGroup } from "../kinds/custom-kind.ts";
 import { domainKind } from "../kinds/domain.ts";
 import { endpointKind } from "../kinds/endpoint.ts";
@@ -132,6 +133,13 @@ export class ObjectWatch {
       this.#watch(networkKind, strip, (key, object) => feed.setNetwork(key, object)),
       this.#watch(endpointKind, strip, (key, object, old) => feed.setEndpoint(key, object, old)),
       this.#watch(networkPolicyKind, strip, (key, object) => feed.setNetworkPolicy(key, object)),
+      // Clusters need not have it.
+      this.#watch(
+        clusterNetworkPolicyKind,
+        strip,
+        (key, object) => feed.setClusterNetworkPolicy(key, object),
+        { optional: true },
+      ),
       this.#watch(podKind, stripPod, (key, object) => feed.setPod(key, object)),
     ];
   }
@@ -159,6 +167,7 @@ export class ObjectWatch {
     kind: KindDefinition<T>,
     stripped: (object: T) => Stripped,
     set: SetObject,
+    { optional = false } = {},
   ): Watched {
     const { client, onChange, log } = this.#options;
     const apply = (key: string, object: Stripped | undefined, old: Stripped | undefined): void => {
@@ -171,6 +180,7 @@ export class ObjectWatch {
     const reflector = new Reflector({
       client,
       kind,
+      optional,
       strip: isOwn(kind) ? (object: T) => stripChecked(kind, object, stripped) : stripped,
       handlers: {
         set: (object: Stripped, old: Stripped | undefined) => apply(keyOf(object), object, old),

@@ -78,7 +78,7 @@ export class SourceModel implements ModelInputs {
   }
 
   setNode(name: string, node: Node | undefined): void {
-    const scoped = node && { ...node, name: this.idOf(node.name) };
+    const scoped = node && this.#node(node);
     this.#set(`node ${name}`, () => this.#options.inputs.setNode(this.idOf(name), scoped));
   }
 
@@ -95,6 +95,11 @@ export class SourceModel implements ModelInputs {
   #zone(zone: Zone): Zone {
     if (this.#options.isAlone) return zone;
     return { ...zone, name: this.idOf(zone.name), labels: this.#labels(zone.labels) };
+  }
+
+  #node(node: Node): Node {
+    if (this.#options.isAlone) return node;
+    return { ...node, name: this.idOf(node.name), labels: this.#labels(node.labels) };
   }
 
   /** A user's label of that name counts for nothing. */
@@ -132,7 +137,16 @@ export class SourceModel implements ModelInputs {
   }
 
   #peer(peer: Peer): Peer {
-    return peer.kind === "endpoints" ? { ...peer, ...this.#selector(peer) } : peer;
+    switch (peer.kind) {
+      case "endpoints":
+        return { ...peer, ...this.#selector(peer) };
+      case "nodes":
+        return { ...peer, selector: this.#own(peer.selector) };
+      case "network":
+      case "domains":
+      case "invalid":
+        return peer;
+    }
   }
 
   #selector({ zones, endpoints }: EndpointSelector): EndpointSelector {

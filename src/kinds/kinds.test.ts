@@ -137,6 +137,10 @@ const samples: Readonly<Record<string, { sent: JsonObject; defaulted: JsonObject
     sent: {},
     defaulted: { spec: { podSelector: {}, policyTypes: ["Ingress"] } },
   },
+  "policy.networking.k8s.io/v1alpha2/ClusterNetworkPolicy": {
+    sent: { spec: { tier: "Admin", priority: 10, subject: { namespaces: {} } } },
+    defaulted: { spec: { tier: "Admin", priority: 10, subject: { namespaces: {} } } },
+  },
   "isobar.io/v1alpha1/Domain": {
     sent: { spec: { vni: 100, pools: ["10.0.0.0/8", "2001:db8::/32"] } },
     defaulted: {

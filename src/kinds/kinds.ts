@@ -1,5 +1,6 @@
 // The kinds that the API serves.
 import type { KindDefinition } from "../apimachinery/kind.ts";
+import { clusterNetworkPolicyKind } from "./cluster-network-policy.ts";
 import { configMapKind } from "./config-map.ts";
 import { deploymentKind } from "./deployment.ts";
 import { domainKind } from "./domain.ts";
@@ -31,6 +32,7 @@ export const kinds: readonly KindDefinition[] = [
   endpointSliceKind,
   eventsEventKind,
   networkPolicyKind,
+  clusterNetworkPolicyKind,
   domainKind,
   endpointKind,
   networkKind,

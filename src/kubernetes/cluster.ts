@@ -1,5 +1,6 @@
 import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
 import type { Policy } from "../model/policy.ts";
+import { translateClusterNetworkPolicy } from "./cluster-network-policy.ts";
 import { translateDomain } from "./domain.ts";
 import { fieldAt, fieldOf, type Problem, stringOf } from "./json.ts";
 import { translateNamespace } from "./namespace.ts";
@@ -34,7 +35,10 @@ export function translateCluster(objects: readonly unknown[]): Cluster {
   const byKind = Map.groupBy(objects, (object) => fieldOf(object, "kind"));
   const ofKind = (kind: string) => byKind.get(kind) ?? [];
   const attachments = new Map(ofKind("Endpoint").map((each) => [nameOf(each), each]));
-  const policies = ofKind("NetworkPolicy").map(translateNetworkPolicy);
+  const policies = [
+    ...ofKind("NetworkPolicy").map(translateNetworkPolicy),
+    ...ofKind("ClusterNetworkPolicy").map(translateClusterNetworkPolicy),
+  ];
   const pods = ofKind("Pod").map((pod) => {
     const attachment = attachments.get(nameOf(pod));
     return translatePod(pod, belongsTo(pod, attachment) ? attachment : undefined);

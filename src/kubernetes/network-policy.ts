@@ -7,60 +7,15 @@ import {
   fieldAt,
   fieldOf,
   isObject,
-  type JsonObject,
   listOf,
   type Problem,
   quoted,
   stringOf,
   type Translation,
-  unknownFields,
 } from "./json.ts";
 import { translateSelector } from "./label-selector.ts";
-
-/** Stands for a part that matches nothing: both a peer and a service. */
-type Invalid = Extract<Peer, { kind: "invalid" }>;
-
-/** What a part is translated with: where it stands, whose policy it is, and where problems go. */
-class Place {
-  readonly namespace: string;
-  readonly #field: string;
-  readonly #problems: Problem[];
-
-  constructor(namespace: string, field: string, problems: Problem[]) {
-    this.namespace = namespace;
-    this.#field = field;
-    this.#problems = problems;
-  }
-
-  at(step: string | number): Place {
-    const field = typeof step === "number" ? `${this.#field}[${step}]` : `${this.#field}.${step}`;
-    return new Place(this.namespace, field, this.#problems);
-  }
-
-  get field(): string {
-    return this.#field;
-  }
-
-  report(...problems: readonly Problem[]): void {
-    this.#problems.push(...problems);
-  }
-
-  /** Reports a part that stands for nothing from now on. */
-  invalid(message: string): Invalid {
-    this.report({ field: this.#field, message });
-    return { kind: "invalid", reason: `${this.#field}: ${message}` };
-  }
-}
-
-/** An unknown field may narrow what the known ones say, so it cannot be passed over. */
-function findUnknown(
-  value: JsonObject,
-  place: Place,
-  known: readonly string[],
-): Invalid | undefined {
-  const [extra] = unknownFields(value, known);
-  return extra === undefined ? undefined : place.at(extra).invalid("unknown field");
-}
+import { findUnknown, type Invalid, Place } from "./place.ts";
+import { isPortName, isPortNumber } from "./port.ts";
 
 function translateBlock(value: unknown, place: Place): Peer {
   if (!isObject(value)) return place.invalid(`expected an address block, got ${quoted(value)}`);
@@ -110,15 +65,6 @@ function translatePeer(value: unknown, place: Place): Peer {
     return { kind: "invalid", reason: `${place.field}: selector not understood` };
   }
   return { kind: "endpoints", zones, endpoints: selector };
-}
-
-function isPortNumber(value: unknown): value is number {
-  return typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 65535;
-}
-
-/** RFC 6335 section 5.1, lower case as Kubernetes wants it. */
-function isPortName(text: string): boolean {
-  return /^(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$/.test(text);
 }
 
 function translatePort(value: unknown, place: Place): Service {

@@ -139,7 +139,7 @@ describe("translateNamespace", () => {
 });
 
 describe("translateNode", () => {
-  test("takes every InternalIP once, in the order given", () => {
+  test("takes every InternalIP once, in the order given, and knows every address", () => {
     const addresses = [
       { type: "Hostname", address: "n1" },
       { type: "ExternalIP", address: "203.0.113.1" },
@@ -150,8 +150,13 @@ describe("translateNode", () => {
       { type: "InternalIP", address: "none" },
       null,
     ];
-    const node = translateNode({ metadata: { name: "n1" }, status: { addresses } });
-    assert.deepEqual(node, { name: "n1", addresses: ["fd01::1", "172.18.0.1", "172.18.0.2"] });
+    const named = { name: "n1", labels: { role: "edge" } };
+    assert.deepEqual(translateNode({ metadata: named, status: { addresses } }), {
+      name: "n1",
+      labels: { role: "edge" },
+      addresses: ["fd01::1", "172.18.0.1", "172.18.0.2"],
+      knownAddresses: ["203.0.113.1", "fd01::1", "172.18.0.1", "172.18.0.2"],
+    });
   });
 
   test("is undefined without a name", () => {

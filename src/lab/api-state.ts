@@ -1,6 +1,7 @@
 // Whether everybody has seen what the API server holds now, and acts on it.
 import type { KindDefinition } from "../apimachinery/kind.ts";
 import type { ApiClient } from "../client/api-client.ts";
+import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { deploymentKind } from "../kinds/deployment.ts";
 import { domainKind } from "../kinds/domain.ts";
 import { endpointKind } from "../kinds/endpoint.ts";
@@ -26,6 +27,7 @@ const kinds: readonly KindDefinition[] = [
   networkKind,
   endpointKind,
   networkPolicyKind,
+  clusterNetworkPolicyKind,
   podKind,
   deploymentKind,
   serviceKind,

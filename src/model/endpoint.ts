@@ -46,6 +46,9 @@ export interface Domain {
 
 export interface Node {
   readonly name: string;
+  readonly labels: Labels;
   /** Underlay addresses, any number of each family; the first is its VTEP. */
   readonly addresses: readonly string[];
+  /** Every address that it is known by, for rules that name nodes; `addresses` among them. */
+  readonly knownAddresses: readonly string[];
 }

@@ -30,6 +30,13 @@ export type Peer =
   | ({ readonly kind: "endpoints" } & EndpointSelector)
   /** Addresses in `cidr` and in none of `except`; endpoints' addresses count as well. */
   | { readonly kind: "network"; readonly cidr: string; readonly except: readonly string[] }
+  /** Every address of the nodes that `selector` matches; who else has such an address counts as well. */
+  | { readonly kind: "nodes"; readonly selector: LabelSelector }
+  /**
+   * Addresses that the source has looked up under one of the names, in canonical form (`domain-name.ts`). Only in egress
+   * rules that allow: nobody knows all addresses of a name, so a rule that denies would leave some open.
+   */
+  | { readonly kind: "domains"; readonly names: readonly string[] }
   /** Stands for input that could not be understood; matches nothing. Never in a rule that denies: widen that one. */
   | { readonly kind: "invalid"; readonly reason: string };
 

@@ -38,6 +38,8 @@ export function comesOrGoes<Kind extends FactKind>({ before, after }: Change<Kin
 }
 
 export interface Feature {
+  /** Called after all changes that belong together, before anything is rendered. */
+  settle?(mark: Mark): void;
   /** For the kinds that concern it; called after the facts hold the change. No two features have a unit of one name. */
   readonly on: { readonly [Kind in FactKind]?: (change: Change<Kind>, mark: Mark) => void };
 }

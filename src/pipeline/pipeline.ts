@@ -66,6 +66,9 @@ export class Pipeline {
   }
 
   #renderMarked(): FlowChanges {
+    for (const feature of this.#features) {
+      feature.settle?.((unit, render) => this.#marked.set(unit, render));
+    }
     for (const [unit, render] of this.#marked) this.#render(unit, render);
     this.#marked.clear();
     this.#numbers.releaseUnused();

@@ -18,7 +18,8 @@ import { buildFlow, load, whereArgument, whereRegister } from "./flow-builder.ts
 import { NetworkIndex } from "./network-index.ts";
 import { stages } from "./policy-stage.ts";
 import { type PlacedRule, renderClause, renderSubjects, renderVerdict } from "./rule-flows.ts";
-import { slotOf } from "./rule-slot.ts";
+import { RulePlaces } from "./rule-places.ts";
+import { type RuleSlot, equalSlotOf, longestList, slotAt } from "./rule-slot.ts";
 import { type ServiceMatch, servicesOf } from "./service-match.ts";
 
 const directions = ["egress", "ingress"] as const satisfies readonly Direction[];
@@ -43,6 +44,8 @@ export class PolicyFeature implements Feature {
   readonly #users = new SetMap<string, string>();
   /** Direction and service → rules. */
   readonly #serviceUsers = new SetMap<string, string>();
+  /** Direction and tier → the order of its rules. */
+  readonly #places = new Map<string, RulePlaces>();
 
   constructor(facts: Facts) {
     this.#facts = facts;
@@ -114,10 +117,25 @@ export class PolicyFeature implements Feature {
   #place(rule: RuleResource, context: RenderContext): PlacedRule | undefined {
     if (rule.tier === "networkpolicy" && rule.action !== "allow") return undefined;
     const number = context.number("rule", rule.id);
-    const slot = slotOf(rule, number);
+    const slot = this.#slotOf(rule, number);
     return typeof slot === "string"
       ? { rule, number, slot: undefined, blocked: slot }
       : { rule, number, slot, blocked: this.#whyWeakened(rule) };
+  }
+
+  #slotOf(rule: RuleResource, number: number): RuleSlot | string {
+    if (rule.tier === "networkpolicy") return equalSlotOf(number);
+    const found = this.#placesFor(rule).placeOf(rule);
+    return found.kind === "place" ? slotAt(found.place) : found.reason;
+  }
+
+  #placesFor({ direction, tier }: RuleResource): RulePlaces {
+    const key = `${direction} ${tier}`;
+    const known = this.#places.get(key);
+    if (known !== undefined) return known;
+    const places = new RulePlaces(longestList);
+    this.#places.set(key, places);
+    return places;
   }
 
   /** Without one of its groups a rule that allows lets less through, but any other might let more. */
@@ -136,8 +154,18 @@ export class PolicyFeature implements Feature {
       else users.delete(key, id);
     };
     for (const role of ["subject", "peer"] as const) {
+      for (const group of groupsIn(rule, role)) set(this.#users, userKey(role, direction, group));
+    }
+    for (const { key } of servicesOf(rule)) set(this.#serviceUsers, `${direction} ${key}`);
+    if (rule.tier !== "networkpolicy") this.#placesFor(rule).set(rule, present);
+    this.#markUnits(rule, mark);
+  }
+
+  /** Everything that is rendered differently where the rule is another. */
+  #markUnits(rule: RuleResource, mark: Mark): void {
+    const { id, direction } = rule;
+    for (const role of ["subject", "peer"] as const) {
       for (const group of groupsIn(rule, role)) {
-        set(this.#users, userKey(role, direction, group));
         for (const identity of this.#facts.get("group", group)?.identities ?? []) {
           this.#markIdentity(role, direction, identity, mark);
         }
@@ -147,11 +175,18 @@ export class PolicyFeature implements Feature {
         }
       }
     }
-    for (const service of servicesOf(rule)) {
-      set(this.#serviceUsers, `${direction} ${service.key}`);
-      this.#markService(direction, service, mark);
-    }
+    for (const service of servicesOf(rule)) this.#markService(direction, service, mark);
     this.#markRule(id, mark);
+  }
+
+  /** Rules that another's coming or going has moved. */
+  settle(mark: Mark): void {
+    for (const places of this.#places.values()) {
+      for (const id of places.settle()) {
+        const rule = this.#facts.get("rule", id);
+        if (rule !== undefined) this.#markUnits(rule, mark);
+      }
+    }
   }
 
   #markIdentity(role: Role, direction: Direction, identity: string, mark: Mark): void {

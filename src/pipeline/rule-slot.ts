@@ -3,6 +3,7 @@
 // that list must fit into one OpenFlow message, and a flow with it may do nothing else.
 import type { RuleResource } from "../southbound/resources.ts";
 import { numberRanges } from "./numbers.ts";
+import { placeCount } from "./rule-places.ts";
 
 export interface RuleSlot {
   /** Of the clauses and the verdict. */
@@ -15,42 +16,23 @@ export interface RuleSlot {
 export const blockedPriority = 65_000;
 
 /** Conjunctions in one flow: each takes 16 bytes of a message of at most 64 KiB. */
-const bandLength = 3_500;
+export const longestList = 3_500;
 
 /** In `networkpolicy` the rules are equal, so priorities only keep flows short: each band has its own. */
 const firstBandPriority = 40_000;
 const equalDirectPriority = 50_000;
 
-/** In the other tiers each place in the order has two priorities, from 2 to 64,065. */
-const lastPolicyPriority = 1_000;
-const rulesPerPolicy = 32;
-const places = (lastPolicyPriority + 1) * rulesPerPolicy;
-
-function fits(value: number, last: number): boolean {
-  return Number.isInteger(value) && value >= 0 && value <= last;
+/** @returns the slot of a rule of `networkpolicy` with that number, or in words why it has none. */
+export function equalSlotOf(number: number): RuleSlot | string {
+  const band = Math.floor((number - numberRanges.rule.first) / longestList);
+  if (band >= firstBandPriority) return "there are too many rules";
+  return { priority: firstBandPriority - band, directPriority: equalDirectPriority };
 }
 
-/** @returns why the rule cannot be put in order, in words; `undefined` when it can. */
-function whyMisplaced({ priority, ruleIndex }: RuleResource): string | undefined {
-  if (!fits(priority, lastPolicyPriority)) {
-    return `priority ${priority} is not between 0 and ${lastPolicyPriority}`;
-  }
-  if (!fits(ruleIndex, rulesPerPolicy - 1)) return `a policy can have ${rulesPerPolicy} rules`;
-  return undefined;
-}
-
-/** @returns the slot of a rule with that number, or in words why it has none. */
-export function slotOf(rule: RuleResource, number: number): RuleSlot | string {
-  if (rule.tier === "networkpolicy") {
-    const band = Math.floor((number - numberRanges.rule.first) / bandLength);
-    if (band >= firstBandPriority) return "there are too many rules";
-    return { priority: firstBandPriority - band, directPriority: equalDirectPriority };
-  }
-  const problem = whyMisplaced(rule);
-  if (problem !== undefined) return problem;
-  const place = rule.priority * rulesPerPolicy + rule.ruleIndex;
-  const priority = 2 * (places - place);
-  return { priority, directPriority: priority + 1 };
+/** The slot at a place of the order that the other tiers have. Nobody else is there, so one priority will do. */
+export function slotAt(place: number): RuleSlot {
+  const priority = placeCount - place;
+  return { priority, directPriority: priority };
 }
 
 export type Clause = "subject" | "peer" | "service";

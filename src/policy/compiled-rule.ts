@@ -1,8 +1,16 @@
 // Rules in the form that is quick to try: addresses parsed, selectors shared and their answers remembered.
-import type { Endpoint, Zone } from "../model/endpoint.ts";
-import type { EndpointSelector, Policy, Rule, Service } from "../model/policy.ts";
-import { matchesEndpoint, selectorId } from "../model/selector.ts";
-import { type Address, type Family, tryParsePrefix, widthOf } from "../net/address.ts";
+import { matchesDomainName } from "../model/domain-name.ts";
+import type { Endpoint, Node, Zone } from "../model/endpoint.ts";
+import type { EndpointSelector, LabelSelector, Policy, Rule, Service } from "../model/policy.ts";
+import { matchesEndpoint, matchesSelector, selectorId } from "../model/selector.ts";
+import {
+  type Address,
+  type Family,
+  formatAddress,
+  tryParseAddress,
+  tryParsePrefix,
+  widthOf,
+} from "../net/address.ts";
 import type { PortProtocol } from "../net/protocol.ts";
 
 /** An endpoint of a snapshot; `index` numbers them from 0. */
@@ -12,6 +20,8 @@ export interface KnownEndpoint {
   /** `undefined` where the endpoint names a zone that does not exist; then it is closed. */
   readonly zone: Zone | undefined;
   readonly addresses: ReadonlyMap<Family, Address>;
+  /** Names that it has looked up, by address in canonical text. */
+  readonly lookups: ReadonlyMap<string, readonly string[]>;
 }
 
 /** A prefix by its leading bits: one shift and one comparison for an address. */
@@ -29,6 +39,10 @@ interface Network {
 interface Peers {
   readonly selectors: readonly SelectorMemo[];
   readonly networks: readonly Network[];
+  /** Addresses in canonical text. */
+  readonly nodeAddresses: ReadonlySet<string>;
+  /** Patterns of domain names. */
+  readonly names: readonly string[];
 }
 
 export interface CompiledRule {
@@ -42,11 +56,13 @@ export interface CompiledPolicy {
   readonly egress: readonly CompiledRule[];
 }
 
-/** What one end of a packet shows to a rule. */
+/** What the peer's end of a packet shows to a rule. */
 export interface PacketSide {
   readonly endpoint: KnownEndpoint | undefined;
   /** Of the packet's family; `undefined` for an endpoint that has no address yet. */
   readonly address: Address | undefined;
+  /** Names under which the subject has looked the address up. */
+  readonly names: readonly string[];
 }
 
 /** What a packet asks of its destination. */
@@ -96,10 +112,12 @@ function compileNetwork(cidr: string, except: readonly string[]): Network | unde
 /** Compiles the policies of one snapshot; equal selectors share one memory. */
 export class RuleCompiler {
   readonly #endpointCount: number;
+  readonly #nodes: readonly Node[];
   readonly #selectors = new Map<string, SelectorMemo>();
 
-  constructor(endpointCount: number) {
+  constructor(endpointCount: number, nodes: readonly Node[]) {
     this.#endpointCount = endpointCount;
+    this.#nodes = nodes;
   }
 
   compile(policy: Policy): CompiledPolicy {
@@ -114,14 +132,29 @@ export class RuleCompiler {
     if (rule.peers === "any") return { rule, peers: "any" };
     const selectors: SelectorMemo[] = [];
     const networks: Network[] = [];
+    const nodeAddresses = new Set<string>();
+    const names: string[] = [];
     for (const peer of rule.peers) {
       if (peer.kind === "endpoints") selectors.push(this.#memoOf(peer));
       if (peer.kind === "network") {
         const network = compileNetwork(peer.cidr, peer.except);
         if (network !== undefined) networks.push(network);
       }
+      if (peer.kind === "nodes") {
+        for (const address of this.#addressesOf(peer.selector)) nodeAddresses.add(address);
+      }
+      if (peer.kind === "domains") names.push(...peer.names);
     }
-    return { rule, peers: { selectors, networks } };
+    return { rule, peers: { selectors, networks, nodeAddresses, names } };
+  }
+
+  #addressesOf(selector: LabelSelector): readonly string[] {
+    return this.#nodes
+      .filter(({ labels }) => matchesSelector(selector, labels))
+      .flatMap(({ knownAddresses }) => knownAddresses)
+      .map(tryParseAddress)
+      .filter((address) => address !== undefined)
+      .map(formatAddress);
   }
 
   #memoOf(selector: EndpointSelector): SelectorMemo {
@@ -146,9 +179,14 @@ function inNetwork(network: Network, address: Address): boolean {
 
 function matchesPeers(peers: Peers | "any", side: PacketSide): boolean {
   if (peers === "any") return true;
-  const { endpoint, address } = side;
+  const { endpoint, address, names } = side;
   if (endpoint !== undefined && peers.selectors.some((memo) => memo.matches(endpoint))) return true;
-  return address !== undefined && peers.networks.some((network) => inNetwork(network, address));
+  if (address === undefined) return false;
+  return (
+    peers.networks.some((network) => inNetwork(network, address)) ||
+    (peers.nodeAddresses.size > 0 && peers.nodeAddresses.has(formatAddress(address))) ||
+    names.some((name) => peers.names.some((pattern) => matchesDomainName(pattern, name)))
+  );
 }
 
 export function matchesService(service: Service, question: ServiceQuestion): boolean {

@@ -60,7 +60,7 @@ function model(policies: readonly Policy[], more: Partial<PolicyModelObjects> = 
       endpoint("b/2", "10.0.0.3"),
     ],
     policies,
-    nodes: [{ name: "n1", addresses: ["172.18.0.1"] }],
+    nodes: [{ name: "n1", labels: {}, addresses: ["172.18.0.1"], knownAddresses: ["172.18.0.1"] }],
     domains: [{ name: "default", vni: 1, pools: ["10.0.0.0/16"] }],
     ...more,
   });

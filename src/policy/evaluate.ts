@@ -1,7 +1,13 @@
 // The specification of what policies mean: data plane, explanations and previews are all measured against it.
 import type { Direction } from "../model/policy.ts";
 import { tiers } from "../model/policy.ts";
-import { type CompiledPolicy, type ServiceQuestion, matchesRule } from "./compiled-rule.ts";
+import { formatAddress } from "../net/address.ts";
+import {
+  type CompiledPolicy,
+  type PacketSide,
+  type ServiceQuestion,
+  matchesRule,
+} from "./compiled-rule.ts";
 import { type Connection, type ConnectionEnd, resolveConnection } from "./connection.ts";
 import type { Packet } from "./packet.ts";
 import type { PolicyModel } from "./policy-model.ts";
@@ -20,6 +26,18 @@ export function endsOf(
     : { subject: destination, peer: source };
 }
 
+const noNames: readonly string[] = [];
+
+/** The peer as the rules of one direction see it. */
+export function peerOf(connection: Connection, direction: Direction): PacketSide {
+  const { subject, peer } = endsOf(connection, direction);
+  const { endpoint, address } = peer;
+  const lookups = direction === "egress" ? subject.endpoint?.lookups : undefined;
+  const known = lookups !== undefined && lookups.size > 0 && address !== undefined;
+  const names = known ? lookups.get(formatAddress(address)) : undefined;
+  return { endpoint, address, names: names ?? noNames };
+}
+
 export function questionOf(connection: Connection): ServiceQuestion {
   const { protocol, port, destination } = connection;
   return { protocol, port, destination: destination.endpoint?.endpoint };
@@ -32,7 +50,7 @@ function firstMatch(
   direction: Direction,
 ): RuleDecision | "pass" | undefined {
   const { tier, id } = compiled.policy;
-  const { peer } = endsOf(connection, direction);
+  const peer = peerOf(connection, direction);
   const question = questionOf(connection);
   for (const candidate of compiled[direction]) {
     const { action, index } = candidate.rule;

@@ -1,11 +1,11 @@
 // Why a packet is allowed or denied, and what would have let it through.
-import type { Direction, Tier } from "../model/policy.ts";
+import type { Direction, Policy, Rule, Tier } from "../model/policy.ts";
 import { tiers } from "../model/policy.ts";
 import { type Connection, resolveConnection } from "./connection.ts";
-import { decide, endsOf, evaluate, questionOf } from "./evaluate.ts";
+import { decide, endsOf, evaluate, peerOf, questionOf } from "./evaluate.ts";
 import { byDistance, missingFor, type NearMiss } from "./near-miss.ts";
 import type { Packet } from "./packet.ts";
-import type { PolicyModel } from "./policy-model.ts";
+import type { PolicyModel, SubjectPolicies } from "./policy-model.ts";
 import type { Answer, Decision } from "./verdict.ts";
 import { describeDecision, describeNearMiss } from "./wording.ts";
 
@@ -25,7 +25,7 @@ interface DirectionExplanation {
   readonly decision: Decision;
   /** In the order in which they are tried. */
   readonly policies: readonly SelectingPolicy[];
-  /** For a default deny: some rules that could have allowed the packet, the nearest first. */
+  /** For a denial: some rules that could have allowed the packet, the nearest first. */
   readonly nearMisses: readonly NearMiss[];
   /** One sentence each: what decided, then the near misses. */
   readonly text: readonly string[];
@@ -40,34 +40,58 @@ export interface Explanation {
 /** How many near misses are worth reading. */
 const nearMissLimit = 5;
 
-/** Rules that could have allowed the packet before isolation denied it. */
+/** The rules of the direction that were tried before the decision, with their policies, in that order. */
+function* rulesBefore(
+  policies: SubjectPolicies,
+  decision: Decision,
+  direction: Direction,
+): Generator<{ readonly policy: Policy; readonly rule: Rule }> {
+  for (const { policy } of tiers.flatMap((tier) => policies[tier])) {
+    if (decision.kind === "isolated" && policy.tier === "baseline") return;
+    for (const rule of policy[direction]) {
+      const decided = decision.kind === "rule" && decision.policy === policy.id;
+      if (decided && decision.rule === rule.index) return;
+      yield { policy, rule };
+    }
+  }
+}
+
+/** Rules that could have allowed the packet before it was denied. */
 function findNearMisses(
   model: PolicyModel,
   connection: Connection,
   direction: Direction,
+  decision: Decision,
 ): readonly NearMiss[] {
-  const { subject, peer } = endsOf(connection, direction);
-  if (subject.endpoint === undefined) return [];
-  const policies = model.policiesOf(subject.endpoint);
+  const { endpoint } = endsOf(connection, direction).subject;
+  if (endpoint === undefined || decision.verdict === "allow") return [];
   const asked = {
-    side: peer,
+    side: peerOf(connection, direction),
     end: direction === "egress" ? ("destination" as const) : ("source" as const),
+    nodes: model.nodes,
   };
-  return tiers
-    .filter((tier) => tier !== "baseline")
-    .flatMap((tier) => policies[tier])
-    .flatMap(({ policy }) =>
-      policy[direction]
-        .filter((rule) => rule.action === "allow")
-        .map((rule) => ({
-          policy: policy.id,
-          rule: rule.index,
-          missing: missingFor(rule, asked, questionOf(connection)),
-        })),
-    )
+  const question = questionOf(connection);
+  return Array.from(rulesBefore(model.policiesOf(endpoint), decision, direction))
+    .filter(({ rule }) => rule.action === "allow")
+    .map(({ policy, rule }) => ({
+      policy: policy.id,
+      rule: rule.index,
+      ...(rule.name === undefined ? {} : { ruleName: rule.name }),
+      missing: missingFor(rule, asked, question),
+    }))
     .filter(({ missing }) => missing.length > 0)
     .toSorted(byDistance)
     .slice(0, nearMissLimit);
+}
+
+function ruleNameOf(
+  policies: SubjectPolicies | undefined,
+  decision: Decision,
+  direction: Direction,
+): string | undefined {
+  if (decision.kind !== "rule") return undefined;
+  const decided = policies?.[decision.tier].find(({ policy }) => policy.id === decision.policy);
+  return decided?.policy[direction].find(({ index }) => index === decision.rule)?.name;
 }
 
 function explainDirection(
@@ -85,8 +109,7 @@ function explainDirection(
       tier: policy.tier,
       isolates: policy.isolates.includes(direction),
     }));
-  const nearMisses =
-    decision.kind === "isolated" ? findNearMisses(model, connection, direction) : [];
+  const nearMisses = findNearMisses(model, connection, direction, decision);
   const subject = endpoint?.endpoint.id;
   const question = questionOf(connection);
   return {
@@ -96,7 +119,12 @@ function explainDirection(
     policies,
     nearMisses,
     text: [
-      describeDecision(decision, { direction, subject, policies: policies.length }),
+      describeDecision(decision, {
+        direction,
+        subject,
+        policies: policies.length,
+        ruleName: ruleNameOf(selecting, decision, direction),
+      }),
       ...nearMisses.map((each) => describeNearMiss(each, question.destination)),
     ],
   };
@@ -118,7 +146,14 @@ export function explain(model: PolicyModel, packet: Packet): Explanation {
     ...nothing,
     direction,
     decision,
-    text: [describeDecision(decision, { direction, subject: undefined, policies: 0 })],
+    text: [
+      describeDecision(decision, {
+        direction,
+        subject: undefined,
+        policies: 0,
+        ruleName: undefined,
+      }),
+    ],
   });
   return { verdict, egress: unknown("egress", egress), ingress: unknown("ingress", ingress) };
 }

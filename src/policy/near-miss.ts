@@ -1,16 +1,17 @@
 // What a rule that did not match would have needed.
-import type { Zone } from "../model/endpoint.ts";
+import { matchesDomainName } from "../model/domain-name.ts";
+import type { Node, Zone } from "../model/endpoint.ts";
 import type {
   EndpointSelector,
+  LabelSelector,
   Peer,
   Rule,
   SelectorRequirement,
   Service,
 } from "../model/policy.ts";
 import { matchesRequirement, requirementsOf } from "../model/selector.ts";
-import { prefixContains, tryParsePrefix } from "../net/address.ts";
-import { type ServiceQuestion, matchesService } from "./compiled-rule.ts";
-import type { ConnectionEnd } from "./connection.ts";
+import { formatAddress, prefixContains, tryParseAddress, tryParsePrefix } from "../net/address.ts";
+import { type PacketSide, type ServiceQuestion, matchesService } from "./compiled-rule.ts";
 import type { RuleReference } from "./verdict.ts";
 
 export type EndName = "source" | "destination";
@@ -36,6 +37,16 @@ export type Missing =
       readonly cidr: string;
       readonly except: string | undefined;
     }
+  /** The end is no node, and the rule asks for one. */
+  | { readonly kind: "node"; readonly end: EndName; readonly selector: LabelSelector }
+  /** A label of the node that the end is. */
+  | {
+      readonly kind: "node-label";
+      readonly node: string;
+      readonly requirement: SelectorRequirement;
+    }
+  /** The source has not looked the address up under one of the names, as far as is known. */
+  | { readonly kind: "domain-name"; readonly end: EndName; readonly names: readonly string[] }
   /** Another destination port or protocol: any of these would do. */
   | { readonly kind: "service"; readonly services: readonly Service[] }
   /** The rule holds a part that could not be understood. */
@@ -44,6 +55,8 @@ export type Missing =
   | { readonly kind: "never" };
 
 export interface NearMiss extends RuleReference {
+  /** The rule's own name, where it has one. */
+  readonly ruleName?: string;
   /** Not empty. All of it together would make the rule match. */
   readonly missing: readonly Missing[];
 }
@@ -51,11 +64,14 @@ export interface NearMiss extends RuleReference {
 /** How far away a thing is for whoever would change it: labels and ports are near, being something else is far. */
 const efforts: Readonly<Record<Missing["kind"], number>> = {
   label: 1,
+  "node-label": 1,
   "zone-label": 1,
   service: 1,
   network: 2,
+  "domain-name": 2,
   zone: 2,
   endpoint: 3,
+  node: 3,
   invalid: 5,
   never: 6,
 };
@@ -83,10 +99,38 @@ function missingInZone(selector: EndpointSelector, zone: Zone, end: EndName): re
     .map((requirement) => ({ kind: "zone-label", zone: zone.name, requirement }));
 }
 
-function missingForPeer(peer: Peer, side: ConnectionEnd, end: EndName): readonly Missing[] {
+/** The canonical text of an address. */
+function tryFormat(text: string): string | undefined {
+  const address = tryParseAddress(text);
+  return address === undefined ? undefined : formatAddress(address);
+}
+
+function missingForPeer(
+  peer: Peer,
+  side: PacketSide,
+  end: EndName,
+  nodes: readonly Node[],
+): readonly Missing[] {
   switch (peer.kind) {
     case "invalid":
       return [{ kind: "invalid", reason: peer.reason }];
+    case "nodes": {
+      const { address } = side;
+      const text = address === undefined ? "" : formatAddress(address);
+      const node = nodes.find(({ knownAddresses }) =>
+        knownAddresses.some((each) => tryFormat(each) === text),
+      );
+      if (node === undefined) return [{ kind: "node", end, selector: peer.selector }];
+      return requirementsOf(peer.selector)
+        .filter((requirement) => !matchesRequirement(requirement, node.labels))
+        .map((requirement) => ({ kind: "node-label", node: node.name, requirement }));
+    }
+    case "domains":
+      return peer.names.some((pattern) =>
+        side.names.some((name) => matchesDomainName(pattern, name)),
+      )
+        ? []
+        : [{ kind: "domain-name", end, names: peer.names }];
     case "network": {
       const { address } = side;
       const contains = (cidr: string): boolean => {
@@ -137,13 +181,13 @@ function missingForServices(
 /** What the rule lacks to match, out of its alternatives the nearest; empty when it matches. */
 export function missingFor(
   rule: Rule,
-  peer: { readonly side: ConnectionEnd; readonly end: EndName },
+  peer: { readonly side: PacketSide; readonly end: EndName; readonly nodes: readonly Node[] },
   question: ServiceQuestion,
 ): readonly Missing[] {
   const forPeers =
     rule.peers === "any"
       ? []
-      : nearest(rule.peers.map((each) => missingForPeer(each, peer.side, peer.end)));
+      : nearest(rule.peers.map((each) => missingForPeer(each, peer.side, peer.end, peer.nodes)));
   return [...forPeers, ...missingForServices(rule.services, question)];
 }
 

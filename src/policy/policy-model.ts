@@ -18,6 +18,17 @@ export interface PolicyModelObjects {
   readonly policies: readonly Policy[];
   readonly nodes: readonly Node[];
   readonly domains: readonly Domain[];
+  /** What endpoints have looked up; none where it is not known. */
+  readonly lookups?: readonly Lookup[];
+}
+
+/** An endpoint may take the address for one of the name's. */
+export interface Lookup {
+  readonly endpoint: string;
+  /** In canonical form (`model/domain-name.ts`). */
+  readonly name: string;
+  /** In text form. */
+  readonly address: string;
 }
 
 /** The policies that select one endpoint, in the order in which they are tried. */
@@ -48,6 +59,22 @@ function addressesByFamily(texts: readonly string[]): ReadonlyMap<Family, Addres
   return addresses;
 }
 
+const noLookups: ReadonlyMap<string, readonly string[]> = new Map();
+
+/** By endpoint, the names of each address, which is in canonical text. */
+function namesByAddress(lookups: readonly Lookup[]) {
+  const byEndpoint = new Map<string, Map<string, string[]>>();
+  for (const { endpoint, name, address: text } of lookups) {
+    const address = tryParseAddress(text);
+    if (address === undefined) continue;
+    const byAddress = byEndpoint.get(endpoint) ?? new Map<string, string[]>();
+    byEndpoint.set(endpoint, byAddress);
+    const key = formatAddress(address);
+    byAddress.set(key, [...(byAddress.get(key) ?? []), name]);
+  }
+  return byEndpoint;
+}
+
 /** Lower priority first; policies of equal priority by id, compared by code units. */
 function inOrderOfTrial(a: CompiledPolicy, b: CompiledPolicy): number {
   if (a.policy.priority !== b.policy.priority) return a.policy.priority - b.policy.priority;
@@ -61,6 +88,8 @@ function inOrderOfTrial(a: CompiledPolicy, b: CompiledPolicy): number {
 export class PolicyModel {
   readonly #endpoints: ReadonlyMap<string, KnownEndpoint>;
   readonly #plans: ReadonlyMap<string, AddressPlan>;
+  /** As they were given, for rules that name nodes. */
+  readonly nodes: readonly Node[];
   readonly #nodes: ReadonlyMap<string, KnownNode>;
   /** `undefined` for an address that several nodes claim. */
   readonly #nodesByAddress = new Map<string, KnownNode | undefined>();
@@ -71,6 +100,7 @@ export class PolicyModel {
 
   constructor(objects: PolicyModelObjects) {
     const zones = new Map(objects.zones.map((zone) => [zone.name, zone]));
+    const lookups = namesByAddress(objects.lookups ?? []);
     const endpoints = [...new Map(objects.endpoints.map((each) => [each.id, each])).values()];
     this.#endpoints = new Map(
       endpoints.map((endpoint, index): [string, KnownEndpoint] => [
@@ -78,12 +108,14 @@ export class PolicyModel {
         {
           index,
           endpoint,
+          lookups: lookups.get(endpoint.id) ?? noLookups,
           zone: zones.get(endpoint.zone),
           addresses: addressesByFamily(endpoint.addresses),
         },
       ]),
     );
     this.#plans = this.#planAddresses(objects.domains);
+    this.nodes = objects.nodes;
     this.#nodes = new Map(
       objects.nodes.map(({ name, addresses }) => [
         name,
@@ -91,7 +123,7 @@ export class PolicyModel {
       ]),
     );
     for (const { name, addresses } of objects.nodes) this.#fileAddresses(name, addresses);
-    this.#filePolicies(objects.policies);
+    this.#filePolicies(objects);
   }
 
   endpoint(id: string): KnownEndpoint | undefined {
@@ -179,8 +211,8 @@ export class PolicyModel {
     );
   }
 
-  #filePolicies(policies: readonly Policy[]): void {
-    const compiler = new RuleCompiler(this.#endpoints.size);
+  #filePolicies({ policies, nodes }: PolicyModelObjects): void {
+    const compiler = new RuleCompiler(this.#endpoints.size, nodes);
     for (const policy of new Map(policies.map((each) => [each.id, each])).values()) {
       const compiled = compiler.compile(policy);
       const { zones } = policy.subject;

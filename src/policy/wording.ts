@@ -3,11 +3,17 @@ import type { Endpoint } from "../model/endpoint.ts";
 import type { Direction, EndpointSelector, SelectorRequirement, Service } from "../model/policy.ts";
 import { formatSelector } from "../model/selector.ts";
 import type { Missing, NearMiss } from "./near-miss.ts";
-import type { Decision } from "./verdict.ts";
+import type { Decision, RuleReference } from "./verdict.ts";
 
-/** As users know it: a NetworkPolicy by namespace and name, others with their kind. */
+/** As users know it: a NetworkPolicy by namespace and name, others with their kind and name. */
 function formatPolicyId(id: string): string {
-  return id.replace(/^NetworkPolicy\//, "");
+  return id.startsWith("NetworkPolicy/") ? id.slice("NetworkPolicy/".length) : id.replace("/", " ");
+}
+
+/** Rules are counted from 1 and may have a name. */
+function formatRule({ policy, rule }: RuleReference, name: string | undefined): string {
+  const named = name === undefined ? "" : ` (${name})`;
+  return `${formatPolicyId(policy)} rule ${rule + 1}${named}`;
 }
 
 /** `a`, `a and b`, `a, b and c`. */
@@ -31,6 +37,8 @@ interface DecisionContext {
   readonly subject: string | undefined;
   /** How many policies select the subject. */
   readonly policies: number;
+  /** Of the rule that decided, where it has one. */
+  readonly ruleName: string | undefined;
 }
 
 /** e.g. `ingress to shop/db is denied: isolated by shop/closed, and no rule allows this`. */
@@ -41,7 +49,7 @@ export function describeDecision(decision: Decision, context: DecisionContext): 
     `${where} ${subject} is ${decision.verdict === "allow" ? "allowed" : "denied"}${reason}`;
   switch (decision.kind) {
     case "rule":
-      return told(` by ${formatPolicyId(decision.policy)} rule ${decision.rule + 1}`);
+      return told(` by ${formatRule(decision, context.ruleName)}`);
     case "default":
       return told(
         policies === 0
@@ -120,6 +128,14 @@ function describeMissing(missing: Missing, destination: Endpoint | undefined): s
       return missing.except === undefined
         ? `the ${missing.end} were in ${missing.cidr}`
         : `the ${missing.end} were not in ${missing.except}, which ${missing.cidr} excepts`;
+    case "node": {
+      const labels = formatSelector(missing.selector);
+      return `the ${missing.end} were an address of ${labels === "" ? "a node" : `a node with ${labels}`}`;
+    }
+    case "node-label":
+      return `node ${missing.node} ${describeRequirement(missing.requirement)}`;
+    case "domain-name":
+      return `the ${missing.end} were an address that the pod has looked up as ${join(missing.names, "or")}`;
     case "service":
       return `the destination port were ${join(
         missing.services.map((each) => formatService(each, destination)),
@@ -135,5 +151,5 @@ function describeMissing(missing: Missing, destination: Endpoint | undefined): s
 /** e.g. `shop/allow-web rule 2 matches if the source had label app=web`. */
 export function describeNearMiss(miss: NearMiss, destination: Endpoint | undefined): string {
   const conditions = miss.missing.map((each) => describeMissing(each, destination));
-  return `${formatPolicyId(miss.policy)} rule ${miss.rule + 1} matches if ${join(conditions, "and")}`;
+  return `${formatRule(miss, miss.ruleName)} matches if ${join(conditions, "and")}`;
 }

@@ -2,12 +2,9 @@
 // nearly match: that is where mistakes live.
 import fc from "fast-check";
 import type { KubeObject } from "../../src/apimachinery/kind.ts";
-import {
-  type ClusterDescription,
-  type PodDescription,
-  renderCluster,
-} from "../policy-cases/objects.ts";
+import { type PodDescription, type WholeCluster, renderCluster } from "../policy-cases/objects.ts";
 import { namespaceLabelValues, podLabelValues } from "./labels.ts";
+import { clusterPolicySpecArbitrary } from "./cluster-network-policy.ts";
 import { policySpecArbitrary } from "./network-policy.ts";
 
 const nodes = {
@@ -63,7 +60,7 @@ function podArbitrary(network: number, host: number): fc.Arbitrary<PodDescriptio
 const namespaceNames = ["ns1", "ns2", "ns3", "ns4"];
 
 /** 2 to 4 namespaces, 3 to 10 pods on 3 nodes; pods' addresses are 10.0.x.y and fd00:0:0:x::y, x the namespace from 1. */
-const clusterArbitrary: fc.Arbitrary<Required<ClusterDescription>> = fc
+const clusterArbitrary: fc.Arbitrary<WholeCluster> = fc
   .record({
     namespaces: fc.array(someOf(namespaceLabelValues), { minLength: 2, maxLength: 4 }),
     places: fc.array(fc.nat({ max: 3 }), { minLength: 3, maxLength: 10 }),
@@ -71,6 +68,8 @@ const clusterArbitrary: fc.Arbitrary<Required<ClusterDescription>> = fc
   .chain(({ namespaces, places }) =>
     fc.record({
       nodes: fc.constant(nodes),
+      nodeLabels: fc.constant({ n1: { role: "edge" }, n2: { role: "work" }, n3: {} }),
+      nodeExternalIps: fc.constant({}),
       namespaces: fc.constant(
         Object.fromEntries(namespaces.map((labels, i) => [namespaceNames[i] ?? "", labels])),
       ),
@@ -90,24 +89,26 @@ export interface ScenarioOptions {
   readonly policies?: number;
   /** Whether some policies hold what the API server would refuse; true when not given. */
   readonly odd?: boolean;
+  /** Most ClusterNetworkPolicies in a scenario; 3 when not given. */
+  readonly clusterPolicies?: number;
 }
 
 /** Objects of the kinds that `PolicyCase.objects` has. */
 export function scenarioArbitrary(options: ScenarioOptions = {}): fc.Arbitrary<KubeObject[]> {
-  const { policies = 5, odd = true } = options;
+  const { policies = 5, odd = true, clusterPolicies = 3 } = options;
   const spec = policySpecArbitrary(odd);
-  return clusterArbitrary.chain((cluster) =>
-    fc
-      .array(fc.tuple(fc.constantFrom(...Object.keys(cluster.namespaces)), spec), {
-        maxLength: policies,
-      })
-      .map((specs) =>
-        renderCluster(
-          cluster,
-          Object.fromEntries(specs.map(([namespace, each], i) => [`${namespace}/q${i}`, each])),
-        ),
-      ),
-  );
+  const clusterSpecs = fc.array(clusterPolicySpecArbitrary(odd), { maxLength: clusterPolicies });
+  return clusterArbitrary.chain((cluster) => {
+    const placed = fc.tuple(fc.constantFrom(...Object.keys(cluster.namespaces)), spec);
+    return fc
+      .tuple(fc.array(placed, { maxLength: policies }), clusterSpecs)
+      .map(([specs, ofCluster]) =>
+        renderCluster(cluster, {
+          ...Object.fromEntries(specs.map(([namespace, each], i) => [`${namespace}/q${i}`, each])),
+          ...Object.fromEntries(ofCluster.map((each, i) => [`c${i}`, each])),
+        }),
+      );
+  });
 }
 
 /** The same objects for the same seed: for tests that want a scenario without a property. */

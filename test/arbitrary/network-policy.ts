@@ -4,7 +4,7 @@ import { namespaceLabelValues, podLabelValues } from "./labels.ts";
 
 type Json = fc.Arbitrary<unknown>;
 
-function weighted(...choices: readonly (readonly [number, Json])[]): Json {
+export function weighted(...choices: readonly (readonly [number, Json])[]): Json {
   return fc.oneof(...choices.map(([weight, arbitrary]) => ({ arbitrary, weight })));
 }
 
@@ -33,7 +33,7 @@ const oddRequirement: Json = fc.constantFrom(
   null,
 );
 
-function selectorArbitrary(labels: Readonly<Record<string, string[]>>, odd: boolean): Json {
+export function selectorArbitrary(labels: Readonly<Record<string, string[]>>, odd: boolean): Json {
   const entries = Object.entries(labels);
   const byLabel = fc.oneof(
     ...entries.map(([key, values]) =>
@@ -57,7 +57,7 @@ function selectorArbitrary(labels: Readonly<Record<string, string[]>>, odd: bool
 }
 
 /** Nested and neighbouring blocks, around outside hosts, pods' networks, single pods and nodes. */
-const blocks: readonly (readonly [string, readonly string[]])[] = [
+export const blocks: readonly (readonly [string, readonly string[]])[] = [
   ["0.0.0.0/0", ["10.0.0.0/8", "203.0.113.64/26", "203.0.113.0/24"]],
   ["203.0.113.0/24", ["203.0.113.64/26", "203.0.113.96/27", "203.0.113.7/32"]],
   ["203.0.113.64/26", ["203.0.113.80/28"]],

@@ -47,7 +47,7 @@ function* valuesOf(json: unknown, names: readonly string[]): Generator {
 /** The first and last address of every block and their outer neighbours, as far as they are outside. */
 function blockEdges(policies: readonly KubeObject[]): readonly string[] {
   const edges = new Set<string>();
-  for (const text of valuesOf(policies, ["cidr", "except"])) {
+  for (const text of valuesOf(policies, ["cidr", "except", "networks"])) {
     const prefix = typeof text === "string" ? tryParsePrefix(text) : undefined;
     if (prefix === undefined) continue;
     const { family, bits, length } = prefix;
@@ -66,7 +66,14 @@ type Service = Pick<Packet, "protocol" | "destinationPort">;
 
 function servicesWorthChecking(objects: readonly KubeObject[]): readonly Service[] {
   const ports = new Set([1, 443]);
-  for (const port of valuesOf(objects, ["port", "endPort", "containerPort"])) {
+  for (const port of valuesOf(objects, [
+    "port",
+    "endPort",
+    "containerPort",
+    "number",
+    "start",
+    "end",
+  ])) {
     if (typeof port !== "number") continue;
     for (const near of [port - 1, port, port + 1]) {
       if (Number.isInteger(near) && near > 0 && near < 65536) ports.add(near);
@@ -108,7 +115,7 @@ function endsOf(objects: readonly KubeObject[]): readonly End[] {
       ends.push({ end: { kind: "node", name: node.name }, families, pod: false });
     }
   }
-  const policies = objects.filter((object) => object.kind === "NetworkPolicy");
+  const policies = objects.filter(({ kind }) => kind.endsWith("NetworkPolicy"));
   for (const address of new Set([...outsideHosts, ...blockEdges(policies)])) {
     ends.push({ end: { kind: "address", address }, families: familiesOf([address]), pod: false });
   }

@@ -97,6 +97,10 @@ const peer: fc.Arbitrary<Peer> = fc.oneof(
       except: fc.array(cidr, { maxLength: 2 }),
     }),
   },
+  {
+    weight: 2,
+    arbitrary: labelSelector.map((selector) => ({ kind: "nodes" as const, selector })),
+  },
   fc.constant({ kind: "invalid" as const, reason: "a test" }),
 );
 
@@ -201,7 +205,16 @@ function node(id: string): fc.Arbitrary<Node> {
   const host = nodeNames.indexOf(id) + 1;
   return fc
     .subarray([`192.0.2.${host}`, `2001:db8:1::${host}`], { minLength: 1 })
-    .map((addresses) => ({ name: id, addresses }));
+    .chain((addresses) =>
+      fc.record({
+        name: fc.constant(id),
+        labels,
+        addresses: fc.constant(addresses),
+        knownAddresses: fc
+          .subarray([`198.51.100.${host}`, "198.51.100.9", "2001:DB8:1::9"])
+          .map((more) => [...addresses, ...more]),
+      }),
+    );
 }
 
 interface Setting<Name, Value> {

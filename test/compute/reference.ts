@@ -14,8 +14,8 @@ import { identityIdOf } from "../../src/compute/identity.ts";
 import { alwaysRelevantKeys } from "../../src/compute/relevance.ts";
 import { word } from "../../src/compute/words.ts";
 import type { Endpoint } from "../../src/model/endpoint.ts";
-import type { Direction, EndpointSelector, Policy } from "../../src/model/policy.ts";
-import { matchesEndpoint, selectorKeys } from "../../src/model/selector.ts";
+import type { Direction, EndpointSelector, LabelSelector, Policy } from "../../src/model/policy.ts";
+import { matchesEndpoint, matchesSelector, selectorKeys } from "../../src/model/selector.ts";
 import {
   formatAddress,
   parseAddress,
@@ -217,9 +217,24 @@ export class Reference {
   #peers({ peers }: CompiledRule): readonly GroupNow[] {
     if (peers === "any") return [];
     const groups = peers.endpoints.map(({ id, selector }) => this.#group(id, selector));
-    if (peers.networks === undefined) return groups;
-    const { id, networks } = peers.networks;
-    return [...groups, { id, members: [], networks }];
+    const networks = peers.networks === undefined ? [] : [peers.networks];
+    return [
+      ...groups,
+      ...networks.map((each) => ({ id: each.id, members: [], networks: each.networks })),
+      ...peers.nodes.map(({ id, selector }) => ({
+        id,
+        members: [],
+        networks: this.#nodeHosts(selector),
+      })),
+    ];
+  }
+
+  #nodeHosts(selector: LabelSelector): GroupNow["networks"] {
+    const hosts = [...this.#world.nodes.values()]
+      .filter(({ labels }) => matchesSelector(selector, labels))
+      .flatMap(({ knownAddresses }) => knownAddresses.map(parseAddress))
+      .map((address) => `${formatAddress(address)}/${widthOf(address.family)}`);
+    return [...new Set(hosts)].toSorted().map((cidr) => ({ cidr, except: [] }));
   }
 }
 

@@ -7,6 +7,7 @@ import type { Direction } from "../../src/model/policy.ts";
 import { tryParseAddress } from "../../src/net/address.ts";
 import type { Protocol } from "../../src/net/protocol.ts";
 import type { Packet, PacketEnd } from "../../src/policy/packet.ts";
+import type { Lookup } from "../../src/policy/policy-model.ts";
 import type { Answer } from "../../src/policy/verdict.ts";
 import { type ClusterDescription, type PolicySpecs, renderObjects } from "./objects.ts";
 
@@ -30,9 +31,10 @@ export interface PolicyCase {
   readonly name: string;
   /** Name of the file without its ending: the topic. */
   readonly topic: string;
-  /** Kinds Namespace, Node, Pod, NetworkPolicy, and isobar.io Domain. Pods have fixed addresses in their status. */
+  /** Kinds Namespace, Node, Pod, NetworkPolicy, ClusterNetworkPolicy, and isobar.io Domain. Pods have fixed addresses in their status. */
   readonly objects: readonly KubeObject[];
   readonly packets: readonly ExpectedPacket[];
+  readonly lookups: readonly Lookup[];
 }
 
 interface CaseText {
@@ -40,6 +42,8 @@ interface CaseText {
   /** Changes to the base cluster. */
   readonly cluster?: ClusterDescription;
   readonly policies?: PolicySpecs;
+  /** What pods have looked up: by pod and name, addresses. */
+  readonly lookups?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
   readonly expect: string;
 }
 
@@ -56,6 +60,12 @@ export const policyCaseTopics = [
   "nodes-and-self",
   "changes",
   "invalid",
+  "cluster-tiers",
+  "cluster-selectors",
+  "cluster-networks",
+  "cluster-protocols",
+  "cluster-names",
+  "cluster-invalid",
 ] as const;
 
 const linePattern =
@@ -82,8 +92,9 @@ function parseService(text: string): { protocol: Protocol; destinationPort?: num
   return { protocol, destinationPort: Number(port) };
 }
 
+/** Names with a namespace are NetworkPolicies'. */
 function policyId(name: string): string {
-  return `NetworkPolicy/${name}`;
+  return `${name.includes("/") ? "" : "Cluster"}NetworkPolicy/${name}`;
 }
 
 const simpleReasons = ["default", "own-node", "itself", "outside", "unknown"] as const;
@@ -155,6 +166,11 @@ function parseCase(topic: string, text: CaseText): PolicyCase {
       topic,
       objects: renderObjects(text.cluster ?? {}, text.policies ?? {}),
       packets: lines.filter((line) => line !== "").flatMap(parseLine),
+      lookups: Object.entries(text.lookups ?? {}).flatMap(([endpoint, names]) =>
+        Object.entries(names).flatMap(([name, addresses]) =>
+          addresses.map((address) => ({ endpoint, name, address })),
+        ),
+      ),
     };
   } catch (error) {
     throw new Error(`${topic}: ${text.name}`, { cause: error });

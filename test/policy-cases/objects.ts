@@ -6,6 +6,10 @@ import type { KubeObject } from "../../src/apimachinery/kind.ts";
 export interface ClusterDescription {
   /** InternalIP addresses by node. */
   readonly nodes?: Readonly<Record<string, readonly string[]>>;
+  /** Labels by node; none where it is not named. */
+  readonly nodeLabels?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Addresses of other types than InternalIP, by node. */
+  readonly nodeExternalIps?: Readonly<Record<string, readonly string[]>>;
   /** Labels by namespace. */
   readonly namespaces?: Readonly<Record<string, Readonly<Record<string, string>> | null>>;
   /** By `namespace/name`; a pod of the base keeps what the case does not mention, null removes it. */
@@ -24,12 +28,16 @@ export interface PodDescription {
   readonly status?: Readonly<Record<string, unknown>>;
 }
 
-/** NetworkPolicy specs by `namespace/name`. */
+/** Specs by name: of NetworkPolicies by `namespace/name`, of ClusterNetworkPolicies by `name`. */
 export type PolicySpecs = Readonly<Record<string, unknown>>;
 
-const base: Required<ClusterDescription> = parse(
-  readFileSync(new URL("base.yaml", import.meta.url), "utf8"),
-);
+const base: WholeCluster = {
+  nodeLabels: {},
+  nodeExternalIps: {},
+  ...parse(readFileSync(new URL("base.yaml", import.meta.url), "utf8")),
+};
+
+export type WholeCluster = Required<ClusterDescription>;
 
 /** Pods' addresses come out of these. */
 const domain: KubeObject = {
@@ -86,26 +94,33 @@ function renderPod(path: string, pod: PodDescription): KubeObject {
 }
 
 /** Lays the case's cluster over the base. */
-function lay(change: ClusterDescription): Required<ClusterDescription> {
+function lay(change: ClusterDescription): WholeCluster {
   const pods: Record<string, PodDescription | null> = { ...base.pods };
   for (const [path, pod] of Object.entries(change.pods ?? {})) {
     pods[path] = pod === null ? null : { ...pods[path], ...pod };
   }
   return {
     nodes: { ...base.nodes, ...change.nodes },
+    nodeLabels: change.nodeLabels ?? {},
+    nodeExternalIps: change.nodeExternalIps ?? {},
     namespaces: { ...base.namespaces, ...change.namespaces },
     pods,
   };
 }
 
 /** A whole cluster as Kubernetes objects, with the domain that its pods' addresses are in. */
-export function renderCluster(
-  cluster: Required<ClusterDescription>,
-  policies: PolicySpecs,
-): KubeObject[] {
+export function renderCluster(cluster: WholeCluster, policies: PolicySpecs): KubeObject[] {
   const nodes = Object.entries(cluster.nodes).map(([name, addresses]) => ({
-    ...object("v1", "Node", name),
-    status: { addresses: addresses.map((address) => ({ type: "InternalIP", address })) },
+    ...object("v1", "Node", name, { labels: cluster.nodeLabels[name] ?? {} }),
+    status: {
+      addresses: [
+        ...addresses.map((address) => ({ type: "InternalIP", address })),
+        ...(cluster.nodeExternalIps[name] ?? []).map((address) => ({
+          type: "ExternalIP",
+          address,
+        })),
+      ],
+    },
   }));
   const namespaces = Object.entries(cluster.namespaces)
     .filter(([, labels]) => labels !== null)
@@ -117,11 +132,13 @@ export function renderCluster(
   const pods = Object.entries(cluster.pods)
     .filter((entry): entry is [string, PodDescription] => entry[1] !== null)
     .map(([path, pod]) => renderPod(path, pod));
-  const networkPolicies = Object.entries(policies).map(([path, spec]) => ({
-    ...object("networking.k8s.io/v1", "NetworkPolicy", path),
+  const allPolicies = Object.entries(policies).map(([path, spec]) => ({
+    ...(path.includes("/")
+      ? object("networking.k8s.io/v1", "NetworkPolicy", path)
+      : object("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy", path)),
     spec,
   }));
-  return [domain, ...nodes, ...namespaces, ...pods, ...networkPolicies];
+  return [domain, ...nodes, ...namespaces, ...pods, ...allPolicies];
 }
 
 /** The base cluster with the change laid over it. */
