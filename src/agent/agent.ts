@@ -8,10 +8,12 @@ import { dirname, join } from "node:path";
 import type { LocalFact } from "../pipeline/fact.ts";
 import { aborted } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
+import type { Metrics } from "../runtime/metrics.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
 import type { AgentStatus, LocalReply, LocalRequest } from "../southbound/attachment.ts";
 import type { Ack } from "../southbound/messages.ts";
 import type { Delta } from "../southbound/resources.ts";
+import { AgentMetrics, type AgentReadings } from "./agent-metrics.ts";
 import { Attachments } from "./attachments.ts";
 import { CniService } from "./cni-service.ts";
 import type { AgentConfig } from "./config.ts";
@@ -52,6 +54,7 @@ export class Agent {
   readonly #review: ConnectionReview;
   readonly #duties: WorkQueue<Duty>;
   readonly #peers = new TunnelPeers();
+  readonly #metrics = new AgentMetrics(() => this.#readings());
   readonly #failure = Promise.withResolvers<never>();
   #facts: ReadonlyMap<string, LocalFact> = new Map();
   /** Whether connections may be tracked that no rule admits any more: after a start nobody knows. */
@@ -75,6 +78,8 @@ export class Agent {
       node,
       directory: new ControllerDirectory(config.access),
       log,
+      onFollowing: () => this.#metrics.streams.inc(),
+      onFailure: () => this.#metrics.streamFailures.inc(),
       have: () => this.#state.digests(),
       onDelta: async (delta, completes, signal) => await this.#take(delta, completes, signal),
     });
@@ -87,6 +92,7 @@ export class Agent {
     this.#attachments = new Attachments({
       file: this.#file,
       log,
+      metrics: this.#metrics,
       database: this.#database,
       readiness: this.#readiness,
       mtu: async () => (await this.#gateway.underlay()).endpointMtu,
@@ -94,6 +100,7 @@ export class Agent {
     });
     this.#cni = new CniService({
       attachments: this.#attachments,
+      metrics: this.#metrics,
       unavailable: () => this.#unavailable(),
       log,
     });
@@ -105,9 +112,20 @@ export class Agent {
     this.#duties = new WorkQueue<Duty>({
       reconcile: async (duty) => await this.#perform(duty),
       onError: (duty, err, attempt) => {
+        this.#metrics.dutyFailures.inc({ duty });
         if (attempt === 1) log.warn({ err, duty }, "failed; trying again");
       },
     });
+  }
+
+  get metrics(): Metrics {
+    return this.#metrics.metrics;
+  }
+
+  /** What keeps the agent from enforcing and attaching; empty when nothing does. Without a controller it does both. */
+  unready(): readonly string[] {
+    const unavailable = this.#unavailable();
+    return unavailable === undefined ? [] : [unavailable.reason];
   }
 
   /** Runs until `stopped` is aborted. Flows, ports and interfaces stay as they are. */
@@ -132,7 +150,9 @@ export class Agent {
         followFlows(join(rundir, `${bridge}.mgmt`), this.#flows, {
           log,
           signal,
+          onBundle: (durationMs) => this.#metrics.bundle.observe(durationMs / 1000),
           onConnect: (client) => {
+            this.#metrics.connected(client);
             this.#peers.connected(client);
             this.#review.connected(client);
             this.#due("gateway");
@@ -154,6 +174,7 @@ export class Agent {
 
   /** Takes a controller's delta in at once; settles when the switch has confirmed it. */
   async #take(delta: Delta, completes: boolean, signal: AbortSignal): Promise<Ack["errors"]> {
+    const realised = this.#metrics.realisation.startTimer();
     this.#reviewDue ||= mayRevoke(delta, this.#state);
     const version = this.#flows.change(
       this.#orFail(() => this.#state.applyResources(delta, completes)),
@@ -168,6 +189,7 @@ export class Agent {
       this.#updatePeers();
     }
     await this.#flows.confirmed(version, signal);
+    realised();
     if (this.#reviewDue && this.#state.complete) {
       this.#reviewDue = false;
       this.#due("connections");
@@ -256,6 +278,23 @@ export class Agent {
     if (!this.#database.ready) return { reason: "the bridge is not ready", limited: false };
     if (this.#state.complete) return undefined;
     return { reason: "no controller has told the policies yet", limited: false };
+  }
+
+  #readings(): AgentReadings {
+    const { controller, revision } = this.#link;
+    const attached = [...this.#database.ports().values()].map(attachmentOf);
+    return {
+      controllerConnected: controller !== undefined,
+      complete: this.#state.complete,
+      revision,
+      switchConnected: this.#flows.connected,
+      flows: this.#flows.length,
+      refusedFlows: this.#flows.refused.length,
+      counters: this.#flows.counters,
+      resources: this.#state.counts(),
+      attachedEndpoints: attached.filter((attachment) => attachment !== undefined).length,
+      pendingDuties: this.#duties.size,
+    };
   }
 
   #status(): AgentStatus {

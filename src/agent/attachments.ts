@@ -16,6 +16,7 @@ import type { AttachRequest, Attached, DetachRequest, Detached } from "../southb
 import type { EndpointResource } from "../southbound/resources.ts";
 import { UnavailableError } from "../switch/errors.ts";
 import type { OvsBridge } from "../switch/ovs-bridge.ts";
+import type { AgentMetrics } from "./agent-metrics.ts";
 import { Batcher } from "./batcher.ts";
 import {
   type InterfacePlan,
@@ -41,6 +42,7 @@ import {
 export interface AttachmentsOptions {
   readonly file: StateFile;
   readonly log: Log;
+  readonly metrics: Pick<AgentMetrics, "attach" | "detach">;
   readonly database: SwitchDatabase;
   readonly readiness: Readiness;
   /** MTU of the interfaces. */
@@ -79,18 +81,25 @@ export class Attachments {
    */
   async attach(request: AttachRequest, cancelled: AbortSignal): Promise<Attached> {
     const port = portNameOf(request.container, request.interface);
+    const measure = this.#options.metrics.attach.startTimer();
     try {
-      return await this.#inTurn(port, async () => await this.#attach(port, request, cancelled));
+      const attached = await this.#inTurn(port, () => this.#attach(port, request, cancelled));
+      measure({ result: "attached" });
+      return attached;
     } catch (error) {
-      throw asAttachError(error);
+      const failure = asAttachError(error);
+      measure({ result: failure.code });
+      throw failure;
     }
   }
 
   /** Always succeeds: what cannot be removed now is removed when the switch is back. */
   async detach(request: DetachRequest): Promise<Detached> {
     const port = portNameOf(request.container, request.interface);
+    const measure = this.#options.metrics.detach.startTimer();
     return await this.#inTurn(port, async () => {
       await this.#remove(port);
+      measure();
       return { type: "detached" };
     });
   }

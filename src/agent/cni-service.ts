@@ -11,6 +11,7 @@ import type {
   CniInvocationRequest,
   CniReply,
 } from "../southbound/attachment.ts";
+import type { AgentMetrics } from "./agent-metrics.ts";
 import type { Attachments } from "./attachments.ts";
 import { AttachError } from "./errors.ts";
 
@@ -18,6 +19,7 @@ type RequestOf<Command extends CniRequest["command"]> = Extract<CniRequest, { co
 
 export interface CniServiceOptions {
   readonly attachments: Attachments;
+  readonly metrics: Pick<AgentMetrics, "cniRequests">;
   /** Why containers cannot be attached now; `undefined` when they can. */
   readonly unavailable: () => { readonly reason: string; readonly limited: boolean } | undefined;
   readonly log: Log;
@@ -32,13 +34,17 @@ export class CniService {
 
   /** Never rejects: what goes wrong is an answer too. */
   async answer(invocation: CniInvocationRequest, cancelled: AbortSignal): Promise<CniReply> {
+    const { cniRequests } = this.#options.metrics;
     try {
-      const output = await this.#perform(parseRequest(invocation), cancelled);
+      const request = parseRequest(invocation);
+      const output = await this.#perform(request, cancelled);
+      cniRequests.inc({ command: request.command, result: "success" });
       return { type: "cni", exitCode: 0, ...(output === undefined ? {} : { output }) };
     } catch (error) {
       const failure = asCniError(error);
       const { CNI_COMMAND: command, CNI_CONTAINERID: container } = invocation.environment;
       const { code, message: reason, details } = failure;
+      cniRequests.inc({ command: knownCommand(command), result: "failure" });
       this.#options.log.warn({ command, container, code, reason, details }, "a CNI request failed");
       return { type: "cni", exitCode: 1, output: renderError(versionOf(invocation), failure) };
     }
@@ -140,4 +146,11 @@ function versionOf({ config }: CniInvocationRequest): CniVersion {
 function renderError(cniVersion: CniVersion, { code, message, details }: CniError): object {
   const rest = details === "" ? {} : { details };
   return { cniVersion, code: cniErrorCodes[code], msg: message, ...rest };
+}
+
+/** The variable may hold anything; a metric's label has few values. */
+function knownCommand(command: string | undefined): string {
+  return command !== undefined && /^(ADD|DEL|CHECK|GC|STATUS|VERSION)$/.test(command)
+    ? command
+    : "unknown";
 }

@@ -14,6 +14,10 @@ export interface ControllerLinkOptions {
   readonly node: string;
   readonly directory: ControllerDirectory;
   readonly log: Log;
+  /** A controller has told everything. */
+  readonly onFollowing?: () => void;
+  /** A stream has ended, or could not be opened. */
+  readonly onFailure?: () => void;
   /** Digests of what is held now, for the hello. */
   readonly have: () => Readonly<Record<string, string>>;
   /**
@@ -51,7 +55,7 @@ export class ControllerLink {
 
   /** Keeps a stream open until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { directory, log } = this.#options;
+    const { directory, log, onFollowing, onFailure } = this.#options;
     if (directory.isEmpty) return;
     const backoff = new Backoff({ minMs: 50, maxMs: 5_000 });
     let lastReason = "";
@@ -59,7 +63,9 @@ export class ControllerLink {
       const reason = await this.#serveNext(signal, () => {
         lastReason = "";
         backoff.reset();
+        onFollowing?.();
       });
+      if (!signal.aborted) onFailure?.();
       // The same failure again and again is news only once.
       if (!signal.aborted && reason !== lastReason) log.warn({ reason }, "no controller");
       lastReason = reason;

@@ -9,7 +9,7 @@ import { isBlock } from "./connection-review.ts";
 import type { FlowReconciler, FlowSwitch, Refusals, SwitchChanges } from "./flow-reconciler.ts";
 
 /** The switch behind a client, as the reconciler needs it. */
-function flowSwitch(client: OpenFlowClient, log: Log): FlowSwitch {
+function flowSwitch(client: OpenFlowClient, { log, onBundle }: FollowOptions): FlowSwitch {
   return {
     dumpFlows: async () => {
       const entries = await client.dumpFlows();
@@ -24,8 +24,10 @@ function flowSwitch(client: OpenFlowClient, log: Log): FlowSwitch {
         ...upserts.map(addFlow),
         ...groupDeletes,
       ];
+      const startMs = performance.now();
       try {
         await client.bundle(changes);
+        onBundle(performance.now() - startMs);
         return { flows: [], groups: [] };
       } catch (error) {
         const refusals = refusalsOf(error);
@@ -59,6 +61,8 @@ export interface FollowOptions {
   readonly signal: AbortSignal;
   /** A connection was made; perhaps the switch is a new one, with new interfaces of its own. */
   readonly onConnect: (client: OpenFlowClient) => void;
+  /** The switch has committed a bundle. */
+  readonly onBundle: (durationMs: number) => void;
 }
 
 /** Keeps `flows` in force on the bridge with the OpenFlow socket `path` until `signal` is aborted. */
@@ -79,7 +83,7 @@ export async function followFlows(
       onConnect(client);
       backoff.reset();
       lastReason = "";
-      await flows.serve(flowSwitch(client, log), AbortSignal.any([signal, ended.signal]));
+      await flows.serve(flowSwitch(client, options), AbortSignal.any([signal, ended.signal]));
       if (!signal.aborted) throw await client.closed;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);

@@ -1,5 +1,6 @@
 import type { KindDefinition } from "../apimachinery/kind.ts";
 import type { Log } from "../runtime/log.ts";
+import type { Metrics } from "../runtime/metrics.ts";
 import type { Store } from "../store/store.ts";
 import { Authenticator, type TokenUser } from "./authentication.ts";
 import { Catalog } from "./catalog.ts";
@@ -12,6 +13,7 @@ import { runNamespaceController } from "./namespace-controller.ts";
 import { ObjectService } from "./object-service.ts";
 import { OpenApiDocuments } from "./openapi-documents.ts";
 import { ensureSystemNamespaces } from "./system-namespaces.ts";
+import { ServerMetrics } from "./server-metrics.ts";
 import { WatchStreams } from "./watch-streams.ts";
 
 export interface ApiServerOptions {
@@ -33,6 +35,7 @@ export interface RunningApiServer {
   readonly url: string;
   /** The same objects, without HTTP. */
   readonly service: ObjectService;
+  readonly metrics: Metrics;
   /** Ends watches, finishes requests and stops listening. Idempotent. */
   close(): Promise<void>;
 }
@@ -54,7 +57,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const authenticator = new Authenticator(options.tokens);
   const { certificates } = options;
   let address = "";
-  const app = makeHttpServer({ authenticator, certificates, log, streams }, () => ({
+  const metrics = new ServerMetrics(() => ({ watches: streams.size }));
+  const app = makeHttpServer({ authenticator, certificates, log, streams, metrics }, () => ({
     service,
     openApi,
     authenticator,
@@ -70,6 +74,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   return {
     url,
     service,
+    metrics: metrics.metrics,
     async close() {
       stopping.abort();
       streams.close();

@@ -17,6 +17,8 @@ import { handleApi } from "./api-router.ts";
 import { anonymous, type Authenticator, type User } from "./authentication.ts";
 import type { ServerCertificates } from "./certificate-files.ts";
 import type { Api } from "./discovery-handlers.ts";
+import { parseRequestTarget } from "./request-target.ts";
+import type { ServerMetrics } from "./server-metrics.ts";
 import { ObjectWatch } from "./watch-objects.ts";
 import type { WatchStreams } from "./watch-streams.ts";
 
@@ -33,6 +35,7 @@ export interface HttpServerOptions {
   readonly certificates: ServerCertificates;
   readonly log: Log;
   readonly streams: WatchStreams;
+  readonly metrics: ServerMetrics;
 }
 
 /** `api` is asked for with every request: its address is known only once the server listens. */
@@ -64,6 +67,15 @@ export function makeHttpServer(options: HttpServerOptions, api: () => Api): Fast
     return sendStatus(reply, status);
   });
   app.setNotFoundHandler((_request, reply) => sendStatus(reply, noSuchPath()));
+  app.addHook("onResponse", async ({ method, url }, reply) => {
+    const isWatch = method === "GET" && /[?&]watch=(true|1)(&|$)/.test(url);
+    options.metrics.observe({
+      verb: isWatch ? "WATCH" : method,
+      resource: resourceIn(url, api()),
+      code: reply.raw.statusCode,
+      durationMs: reply.elapsedTime,
+    });
+  });
   app.all("/*", (request, reply) => answer(options, api(), request, reply));
   return app;
 }
@@ -85,6 +97,13 @@ async function answer(
   reply.hijack();
   await streams.serve(result, reply.raw);
   return reply;
+}
+
+/** The plural of a kind that is served; what anybody may make up becomes `other`. */
+function resourceIn(url: string, { service }: Api): string {
+  const target = parseRequestTarget(url.split("?")[0] ?? "");
+  if (target === undefined) return "other";
+  return service.catalog.find(target.group, target.version, target.plural)?.plural ?? "other";
 }
 
 /** @throws {StatusError} 400 */

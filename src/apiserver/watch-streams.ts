@@ -22,6 +22,11 @@ export class WatchStreams {
     this.#limits = limits;
   }
 
+  /** Watches that are open. */
+  get size(): number {
+    return this.#watches.size;
+  }
+
   /** Serves a watch until it ends, its time is over, or its client goes or stalls. */
   async serve(watch: ObjectWatch, response: ServerResponse): Promise<void> {
     const { timeoutSeconds = defaultTimeoutSeconds * (1 + Math.random()) } = watch;

@@ -1,7 +1,7 @@
 // The command tree. Each command's work is loaded when it is called, so that --help and completion stay quick.
-import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { defaultLabName } from "../lab/paths.ts";
+import { readVersion } from "../runtime/version.ts";
 import { CliError } from "./errors.ts";
 import { outputOption } from "./output.ts";
 
@@ -89,18 +89,10 @@ function addLab(program: Command): void {
     .action(async (options) => (await import("./lab-probe.ts")).labProbe(options));
 }
 
-/** The version in package.json. */
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  const parsed: unknown = JSON.parse(text);
-  const found = typeof parsed === "object" && parsed !== null && "version" in parsed;
-  return found ? String(parsed.version) : "unknown";
-}
-
 export function createProgram(): Command {
   const program = new Command("isobar")
     .description("Policy-based networking for pods, virtual machines and servers, on Open vSwitch.")
-    .version(version())
+    .version(readVersion())
     .showHelpAfterError("(isobar --help shows what there is)")
     .configureHelp({ showGlobalOptions: true });
   program

@@ -140,6 +140,11 @@ export class Compute {
     return reasons.filter(({ identities }) => identities.length > 0);
   }
 
+  /** Endpoints that take part, and the identities that they have, as of the last flush. */
+  get counts(): { readonly endpoints: number; readonly identities: number } {
+    return this.#identities.counts;
+  }
+
   /** Entries in every index of the graph; 0 once every input is removed. */
   get size(): number {
     const indexes = [

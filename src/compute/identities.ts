@@ -79,6 +79,10 @@ export class Identities {
     return this.#placements.size + this.#identities.size + this.#byNode.size;
   }
 
+  get counts(): { readonly endpoints: number; readonly identities: number } {
+    return { endpoints: this.#placements.size, identities: this.#identities.size };
+  }
+
   /** Every endpoint's resource. */
   get all(): EncodedDelta {
     return this.#placements.all;

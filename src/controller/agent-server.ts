@@ -6,6 +6,7 @@ import { decodeAgentMessage } from "../southbound/message-schema.ts";
 import type { Ack, Hello } from "../southbound/messages.ts";
 import type { ResourceKey, ResourceKind } from "../southbound/resources.ts";
 import { ControllerSession, type ControllerStep } from "../southbound/session.ts";
+import type { ControllerMetrics } from "./controller-metrics.ts";
 import { sourceOf } from "./source-model.ts";
 
 /** What changed at one revision: for every node, and for single ones in addition. */
@@ -30,6 +31,7 @@ export interface AgentServerOptions {
   readonly nodeOfToken?: (token: string, source: string) => Promise<string>;
   /** A node has confirmed something. */
   readonly onAck: (node: string, ack: Ack) => void;
+  readonly metrics: Pick<ControllerMetrics, "agentStreams" | "agentsRefused">;
   readonly log: Log;
 }
 
@@ -189,6 +191,7 @@ export class AgentServer implements Disposable {
     { node, reason }: { readonly node: string; readonly reason: string },
   ): void {
     this.#options.log.warn({ node, reason }, "agent refused");
+    this.#options.metrics.agentsRefused.inc();
     stream.write(session.refuse(reason));
     stream.close();
   }
@@ -207,6 +210,7 @@ export class AgentServer implements Disposable {
     const keeps = ({ kind, id }: ResourceKey): boolean =>
       sharedKinds.has(kind) && unready.has(sourceOf(id));
     stream.write(session.start(revision, full, keeps));
+    this.#options.metrics.agentStreams.inc();
     log.info({ node, revision }, "agent connected");
     return node;
   }

@@ -2,9 +2,11 @@
 import { randomUUID } from "node:crypto";
 import { Compute } from "../compute/graph.ts";
 import type { Log } from "../runtime/log.ts";
+import type { Metrics } from "../runtime/metrics.ts";
 import { MessageServer } from "../runtime/message-server.ts";
 import type { StreamAddress, TlsCredentials } from "../runtime/stream-address.ts";
 import { AgentServer, type AgentSessionStatus } from "./agent-server.ts";
+import { ControllerMetrics } from "./controller-metrics.ts";
 import type { WatchProgress } from "./object-watch.ts";
 import { Source, type SourceAccess } from "./source.ts";
 
@@ -40,10 +42,16 @@ export class Controller {
   readonly #compute = new Compute();
   readonly #sources: readonly Source[];
   readonly #agents: AgentServer;
+  readonly #metrics = new ControllerMetrics(() => ({
+    ...this.status(),
+    ...this.#compute.counts,
+    unreadSources: this.#incomplete().size,
+  }));
   #revision = 1;
   #servers: MessageServer[] = [];
   #seen: ControllerStatus["seen"] = {};
   readonly #serving = Promise.withResolvers<void>();
+  #isServing = false;
   #flushing = false;
 
   /** @throws {RangeError} for sources whose names are not their own */
@@ -57,6 +65,7 @@ export class Controller {
           ...access,
           isAlone: sources.length === 1,
           inputs: this.#compute,
+          metrics: this.#metrics,
           onChange: () => this.#scheduleFlush(),
           log: access.name === "" ? log : log.child({ source: access.name }),
         }),
@@ -66,9 +75,23 @@ export class Controller {
       stateOf: (node) => ({ revision: this.#revision, full: this.#compute.stateOf(node) }),
       unreadySources: () => this.#incomplete(),
       ...(options.nodeOfToken !== undefined && { nodeOfToken: options.nodeOfToken }),
-      onAck: (node, { revision }) => log.debug({ node, revision }, "confirmed"),
+      onAck: (node, { revision }) => {
+        log.debug({ node, revision }, "confirmed");
+        this.#metrics.confirmed(revision);
+      },
+      metrics: this.#metrics,
       log,
     });
+  }
+
+  get metrics(): Metrics {
+    return this.#metrics.metrics;
+  }
+
+  /** What keeps the controller from serving agents; empty when nothing does. */
+  unready(): readonly string[] {
+    if (this.#isServing) return [];
+    return ["the API server has not been read completely yet"];
   }
 
   /** Resolves when agents are served; never when that does not come about. */
@@ -102,6 +125,7 @@ export class Controller {
         );
       }
       log.info({ controller: this.#name }, "serving agents");
+      this.#isServing = true;
       this.#serving.resolve();
       await running;
     } finally {
@@ -143,8 +167,11 @@ export class Controller {
   }
 
   #flush(): void {
+    const measure = this.#metrics.flush.startTimer();
     const delta = this.#compute.flush();
+    measure();
     this.#revision += 1;
+    this.#metrics.published(this.#revision);
     this.#agents.publish({ revision: this.#revision, deltaFor: (node) => delta.of(node) });
     this.#seen = this.#progress();
   }

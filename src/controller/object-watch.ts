@@ -15,6 +15,7 @@ import { podKind } from "../kinds/pod.ts";
 import type { Pod } from "../kinds/pod-type.ts";
 import { checkObject } from "../apimachinery/object.ts";
 import type { Log } from "../runtime/log.ts";
+import type { ControllerMetrics } from "./controller-metrics.ts";
 import type { ModelFeed } from "./model-feed.ts";
 
 /** `object` is undefined for one that is gone, and `old` is then what it was. */
@@ -116,6 +117,7 @@ export interface ObjectWatchOptions {
   readonly events: EventSink;
   /** Something was set or deleted. */
   readonly onChange: () => void;
+  readonly metrics: Pick<ControllerMetrics, "watchEvents" | "watchFailures">;
   readonly log: Log;
 }
 
@@ -169,9 +171,10 @@ export class ObjectWatch {
     set: SetObject,
     { optional = false } = {},
   ): Watched {
-    const { client, onChange, log } = this.#options;
+    const { client, onChange, metrics, log } = this.#options;
     const apply = (key: string, object: Stripped | undefined, old: Stripped | undefined): void => {
       const known = isSound(old) ? old : undefined;
+      metrics.watchEvents.inc({ kind: kind.kind });
       if (object !== undefined && !isSound(object)) this.#report(kind, key, object);
       if (isSound(object)) set(key, object, known);
       else if (known !== undefined) set(key, undefined, known);
@@ -186,8 +189,10 @@ export class ObjectWatch {
         set: (object: Stripped, old: Stripped | undefined) => apply(keyOf(object), object, old),
         delete: (old: Stripped) => apply(keyOf(old), undefined, old),
       },
-      onRetry: (error, delayMs) =>
-        log.warn({ kind: kind.kind, error: error.message, delayMs }, "watch is tried again"),
+      onRetry: (error, delayMs) => {
+        metrics.watchFailures.inc({ kind: kind.kind });
+        log.warn({ kind: kind.kind, error: error.message, delayMs }, "watch is tried again");
+      },
     });
     return { kind: kind.kind, reflector };
   }

@@ -7,6 +7,7 @@ import type { Log } from "../runtime/log.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
 import { AddressController } from "./address-controller.ts";
 import { addressStore } from "./address-store.ts";
+import type { ControllerMetrics } from "./controller-metrics.ts";
 import { ModelFeed } from "./model-feed.ts";
 import { ObjectWatch, type WatchProgress } from "./object-watch.ts";
 import { type ModelInputs, SourceModel } from "./source-model.ts";
@@ -20,11 +21,14 @@ export interface SourceAccess {
   readonly events: EventSink;
 }
 
+type SourceMetrics = Pick<ControllerMetrics, "watchEvents" | "watchFailures" | "addressFailures">;
+
 export interface SourceOptions extends SourceAccess {
   readonly isAlone: boolean;
   readonly inputs: ModelInputs;
   /** Something was set in the model. */
   readonly onChange: () => void;
+  readonly metrics: SourceMetrics;
   readonly log: Log;
 }
 
@@ -36,14 +40,18 @@ export class Source implements AsyncDisposable {
   readonly #feed: ModelFeed;
   #isComplete = false;
 
-  constructor({ name, client, events, isAlone, inputs, onChange, log }: SourceOptions) {
+  constructor(options: SourceOptions) {
+    const { name, client, events, isAlone, inputs, onChange, metrics, log } = options;
     this.name = name;
     this.#model = new SourceModel({ name, isAlone, inputs });
     const space = new AddressSpace();
     const addresses = new AddressController(space, addressStore(client));
     this.#queue = new WorkQueue({
       reconcile: async (key) => await addresses.reconcile(key),
-      onError: (pod, error, attempt) => log.warn({ pod, attempt, err: error }, "addresses"),
+      onError: (pod, error, attempt) => {
+        metrics.addressFailures.inc();
+        log.warn({ pod, attempt, err: error }, "addresses");
+      },
     });
     this.#feed = new ModelFeed({
       compute: this.#model,
@@ -59,6 +67,7 @@ export class Source implements AsyncDisposable {
       feed: this.#feed,
       events,
       log,
+      metrics,
       onChange: () => this.#isComplete && onChange(),
     });
   }

@@ -6,8 +6,10 @@ import { type AgentConfig, type ControllerAccess, detectDatapathType } from "../
 import { uninstall } from "../agent/uninstall.ts";
 import { formatPrefix, parsePrefix, prefixContains, tryParsePrefix } from "../net/address.ts";
 import { runService } from "../runtime/lifecycle.ts";
-import { type LogLevel, createLog, logLevels } from "../runtime/log.ts";
+import { type Log, type LogLevel, createLog, logLevels } from "../runtime/log.ts";
+import { ProbeServer, parseTcpAddress } from "../runtime/probe-server.ts";
 import { parseStreamAddress } from "../runtime/stream-address.ts";
+import { readVersion } from "../runtime/version.ts";
 
 interface Flags {
   readonly node: string;
@@ -27,6 +29,7 @@ interface Flags {
   readonly gatewayDomain: string;
   readonly tunnelUdpPort: string;
   readonly linkLocal: readonly string[];
+  readonly metricsListen?: string;
   readonly logLevel: LogLevel;
   readonly uninstall: boolean;
 }
@@ -102,7 +105,27 @@ function configOf(flags: Flags): AgentConfig {
   };
 }
 
+interface RunOptions {
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Where metrics and probes are answered. */
+  readonly listen: string | undefined;
+}
+
+async function runAgent(config: AgentConfig, { log, signal, listen }: RunOptions): Promise<void> {
+  const agent = new Agent(config, log);
+  await using resources = new AsyncDisposableStack();
+  if (listen !== undefined) {
+    agent.metrics.includeProcess();
+    const address = parseTcpAddress(listen);
+    const { metrics } = agent;
+    resources.use(await ProbeServer.listen({ address, metrics, unready: () => agent.unready() }));
+  }
+  await agent.run(signal);
+}
+
 const command = new Command("isobar-agent")
+  .version(readVersion())
   .description("Enforces Isobar's policies on the Open vSwitch of this node.")
   .addOption(option("--node <name>", "this node's name").default(hostname(), "host name"))
   .addOption(listOption("--controller <address>", "Unix socket or HOST:PORT; may be repeated"))
@@ -151,6 +174,12 @@ const command = new Command("isobar-agent")
     ),
   )
   .addOption(
+    option(
+      "--metrics-listen <host:port>",
+      "answer /metrics, /healthz and /readyz there over plain HTTP; nowhere when absent",
+    ),
+  )
+  .addOption(
     option("--log-level <level>", "least severe to log")
       .choices([...logLevels])
       .default("info"),
@@ -162,7 +191,7 @@ const command = new Command("isobar-agent")
     await runService({ log, graceMs }, async (signal) => {
       const config = configOf(flags);
       if (flags.uninstall) await uninstall(config, log);
-      else await new Agent(config, log).run(signal);
+      else await runAgent(config, { log, signal, listen: flags.metricsListen });
     });
   });
 

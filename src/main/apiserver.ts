@@ -9,6 +9,8 @@ import { openToken } from "../apiserver/token-file.ts";
 import { kinds } from "../kinds/kinds.ts";
 import { aborted, runService } from "../runtime/lifecycle.ts";
 import { createLog, type Log } from "../runtime/log.ts";
+import { ProbeServer, parseTcpAddress } from "../runtime/probe-server.ts";
+import { readVersion } from "../runtime/version.ts";
 import { openMemoryStore } from "../store/memory-store.ts";
 import { openSqliteStore } from "../store/sqlite-store.ts";
 import type { Store } from "../store/store.ts";
@@ -19,6 +21,7 @@ interface Flags {
   readonly certDir: string;
   readonly kubeconfigOut?: string;
   readonly name: string;
+  readonly metricsListen?: string;
 }
 
 /** `host:port`, or `[address]:port` for IPv6. */
@@ -55,12 +58,20 @@ async function run(flags: Flags, log: Log, signal: AbortSignal): Promise<void> {
     const authority = certificates.authority.certificate;
     writeKubeconfig(kubeconfigOut, { server: server.url, authority, token, name });
   }
+  await using resources = new AsyncDisposableStack();
+  if (flags.metricsListen !== undefined) {
+    const { metrics } = server;
+    metrics.includeProcess();
+    const address = parseTcpAddress(flags.metricsListen);
+    resources.use(await ProbeServer.listen({ address, metrics, unready: () => [] }));
+  }
   await aborted(signal);
   await server.close();
   await store.close();
 }
 
 const program = new Command("isobar-apiserver")
+  .version(readVersion())
   .description("Serves a Kubernetes-style API with the kinds that Isobar needs.")
   .requiredOption("--data <file>", "SQLite file that keeps the objects, or `memory`")
   .option("--listen <host:port>", "address to serve on; port 0 takes any free one", parseListen, {
@@ -72,6 +83,10 @@ const program = new Command("isobar-apiserver")
     "certificates and the administrator's token; made when missing",
   )
   .option("--kubeconfig-out <file>", "write a kubeconfig for the administrator once serving")
+  .option(
+    "--metrics-listen <host:port>",
+    "answer /metrics, /healthz and /readyz there over plain HTTP; nowhere when absent",
+  )
   .option("--name <name>", "name of the cluster in the kubeconfig", "isobar");
 
 const flags = program.parse().opts<Flags>();

@@ -9,6 +9,8 @@ import type { SourceAccess } from "../controller/source.ts";
 import { StatusServer } from "../controller/status-server.ts";
 import { pause, runService } from "../runtime/lifecycle.ts";
 import { type Log, type LogLevel, createLog, logLevels } from "../runtime/log.ts";
+import { ProbeServer, parseTcpAddress } from "../runtime/probe-server.ts";
+import { readVersion } from "../runtime/version.ts";
 import {
   type TlsCredentials,
   formatStreamAddress,
@@ -26,6 +28,7 @@ interface Flags {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
+  readonly metricsListen?: string;
   readonly logLevel: LogLevel;
 }
 
@@ -101,6 +104,13 @@ async function run(flags: Flags, log: Log, signal: AbortSignal): Promise<void> {
     ...(credentials !== undefined && { credentials }),
     ...(nodeOfToken !== undefined && { nodeOfToken }),
   });
+  if (flags.metricsListen !== undefined) {
+    const { metrics } = controller;
+    metrics.includeProcess();
+    const address = parseTcpAddress(flags.metricsListen);
+    const unready = (): readonly string[] => controller.unready();
+    resources.use(await ProbeServer.listen({ address, metrics, unready }));
+  }
   if (flags.statusSocket !== undefined) {
     resources.use(await StatusServer.listen(flags.statusSocket, () => controller.status()));
   }
@@ -127,6 +137,7 @@ function openSource(
 }
 
 const program = new Command(component)
+  .version(readVersion())
   .description("Computes what each node must know and tells the agents.")
   .addOption(
     new Option(
@@ -155,6 +166,12 @@ const program = new Command(component)
   .option("--ca <file>", "PEM certificate that signs controllers and agents")
   .option("--cert <file>", "PEM certificate of this controller")
   .option("--key <file>", "PEM key of this controller")
+  .addOption(
+    new Option(
+      "--metrics-listen <host:port>",
+      "answer /metrics, /healthz and /readyz there over plain HTTP; nowhere when absent",
+    ).env("ISOBAR_METRICS_LISTEN"),
+  )
   .addOption(
     new Option("--log-level <level>", "least severe to log")
       .choices([...logLevels])
