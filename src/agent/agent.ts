@@ -6,7 +6,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { LocalFact } from "../pipeline/fact.ts";
-import { aborted } from "../runtime/lifecycle.ts";
+import { aborted, pause, unlessAborted } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
@@ -31,13 +31,19 @@ import { NodeState } from "./node-state.ts";
 import { followFlows } from "./openflow-link.ts";
 import { Readiness } from "./readiness.ts";
 import { describeRefusals } from "./refusal.ts";
+import { twoRoundsMs } from "./revalidation.ts";
 import { StateFile } from "./state-file.ts";
 import { SwitchDatabase } from "./switch-database.ts";
 import { attachmentOf, differenceOf, localFacts } from "./switch-ports.ts";
 import { TunnelPeers } from "./tunnel-peers.ts";
 
 /** Work that is retried until it succeeds. */
-type Duty = "bridge" | "gateway" | "connections";
+type Duty = "bridge" | "gateway";
+/** `stragglers`: connections let in by packets that were on their way through the switch during the review. */
+type Review = "connections" | "stragglers";
+
+/** After this long a gateway that cannot be made is an error of its domain, and the rest is confirmed. */
+const gatewayTimeoutMs = 10_000;
 
 export class Agent {
   readonly #config: AgentConfig;
@@ -53,12 +59,16 @@ export class Agent {
   readonly #cni: CniService;
   readonly #review: ConnectionReview;
   readonly #duties: WorkQueue<Duty>;
+  readonly #reviews: WorkQueue<Review>;
   readonly #peers = new TunnelPeers();
   readonly #metrics = new AgentMetrics(() => this.#readings());
   readonly #failure = Promise.withResolvers<never>();
   #facts: ReadonlyMap<string, LocalFact> = new Map();
   /** Whether connections may be tracked that no rule admits any more: after a start nobody knows. */
   #reviewDue = true;
+  /** Settles when the latest review that was due is over. */
+  #reviewed: Promise<void> = Promise.resolve();
+  #stragglers: NodeJS.Timeout | undefined;
 
   /** @throws {Error} when the state directory cannot be used. */
   constructor(config: AgentConfig, log: Log) {
@@ -104,17 +114,20 @@ export class Agent {
       unavailable: () => this.#unavailable(),
       log,
     });
-    const connections = new ConnectionTable(
-      () => findControlSocket(config.rundir),
-      `${config.datapathType}@ovs-${config.datapathType}`,
-    );
-    this.#review = new ConnectionReview(this.#state, connections, log);
+    const control = (): string => findControlSocket(config.rundir);
+    const table = new ConnectionTable(control, `${config.datapathType}@ovs-${config.datapathType}`);
+    this.#review = new ConnectionReview({ state: this.#state, table, control, log });
+    const onError = (duty: Duty | Review, err: unknown, attempt: number): void => {
+      this.#metrics.dutyFailures.inc({ duty });
+      if (attempt === 1) log.warn({ err, duty }, "failed; trying again");
+    };
     this.#duties = new WorkQueue<Duty>({
       reconcile: async (duty) => await this.#perform(duty),
-      onError: (duty, err, attempt) => {
-        this.#metrics.dutyFailures.inc({ duty });
-        if (attempt === 1) log.warn({ err, duty }, "failed; trying again");
-      },
+      onError,
+    });
+    this.#reviews = new WorkQueue<Review>({
+      reconcile: async (review) => await this.#look(review),
+      onError,
     });
   }
 
@@ -164,6 +177,8 @@ export class Agent {
       failed.abort();
       await server.close();
       await rm(socket, { force: true });
+      clearTimeout(this.#stragglers);
+      await this.#reviews[Symbol.asyncDispose]();
       await this.#duties[Symbol.asyncDispose]();
       await this.#database[Symbol.asyncDispose]();
       this.#peers[Symbol.dispose]();
@@ -172,7 +187,11 @@ export class Agent {
     }
   }
 
-  /** Takes a controller's delta in at once; settles when the switch has confirmed it. */
+  /**
+   * Takes a controller's delta in at once. Settles when it is in force: confirmed by the switch, with the node's way into
+   * the overlay, and with nothing passing any more that it takes away. A later delta never settles before an earlier one,
+   * for its confirmation is taken for both.
+   */
   async #take(delta: Delta, completes: boolean, signal: AbortSignal): Promise<Ack["errors"]> {
     const realised = this.#metrics.realisation.startTimer();
     this.#reviewDue ||= mayRevoke(delta, this.#state);
@@ -184,20 +203,30 @@ export class Agent {
     const concernsGateway = [...delta.upserts, ...delta.deletes].some(
       ({ kind }) => kind === "domain" || kind === "node",
     );
-    if (concernsGateway) {
-      this.#due("gateway");
-      this.#updatePeers();
-    }
+    if (concernsGateway) this.#updatePeers();
     await this.#flows.confirmed(version, signal);
-    realised();
     if (this.#reviewDue && this.#state.complete) {
       this.#reviewDue = false;
-      this.#due("connections");
+      this.#reviewed = this.#reviews.perform("connections");
     }
+    const gatewayErrors = concernsGateway ? await this.#gatewayErrors(signal) : [];
+    await unlessAborted(this.#reviewed, signal);
+    realised();
     return [
       ...this.#state.problems(),
       ...describeRefusals(this.#flows.refused, this.#state.numbers),
+      ...gatewayErrors,
     ];
+  }
+
+  /** Makes the gateway as it is now to be. */
+  async #gatewayErrors(signal: AbortSignal): Promise<Ack["errors"]> {
+    const made = this.#duties.perform("gateway").then(() => true);
+    const late = pause(gatewayTimeoutMs, signal).then(() => false);
+    if (await Promise.race([made, late])) return [];
+    signal.throwIfAborted();
+    const resource = { kind: "domain", id: this.#config.gatewayDomain } as const;
+    return [{ resource, message: `the node's way into the domain cannot be made: see its log` }];
   }
 
   #updateFacts(): void {
@@ -253,10 +282,18 @@ export class Agent {
         await this.#database.updateOwn(await this.#gateway.ports());
         await this.#gateway.apply();
         break;
-      case "connections":
-        if (this.#config.datapathType !== "dummy") await this.#review.run();
-        break;
     }
+  }
+
+  async #look(review: Review): Promise<void> {
+    // The dummy datapath tracks connections only for those who look into it by themselves.
+    if (this.#config.datapathType === "dummy") return;
+    if (review === "stragglers") return await this.#review.cut();
+    await this.#review.run();
+    this.#stragglers ??= setTimeout(() => {
+      this.#stragglers = undefined;
+      this.#reviews.add("stragglers");
+    }, twoRoundsMs);
   }
 
   async #handle(request: LocalRequest, cancelled: AbortSignal): Promise<LocalReply> {

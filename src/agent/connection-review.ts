@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KnownFieldName } from "../openflow/field.ts";
 import { parseAddress } from "../net/address.ts";
-import { addFlow } from "../openflow/flow-mod.ts";
+import { addFlow, deleteFlow } from "../openflow/flow-mod.ts";
 import type { Flow } from "../openflow/flow.ts";
 import { encodeCookie, refusals } from "../pipeline/cookie.ts";
 import {
@@ -23,10 +23,12 @@ import type {
   Resource,
   ResourceKey,
 } from "../southbound/resources.ts";
+import { UnavailableError } from "../switch/errors.ts";
 import type { OpenFlowClient } from "../switch/openflow-client.ts";
 import type { ConnectionTable, TrackedConnection } from "./connection-table.ts";
 import type { NodeState } from "./node-state.ts";
 import { type PolicyView, Readmission } from "./readmission.ts";
+import { revalidated } from "./revalidation.ts";
 
 const blockCookie = encodeCookie({
   feature: "refusal",
@@ -38,8 +40,6 @@ const blockCookie = encodeCookie({
 const blockPriority = 500;
 /** Longer than the pauses between the repetitions of a TCP that hears nothing, which are two minutes at most. */
 const blockIdleSeconds = 180;
-
-const settleMs = 50;
 
 const ports: Readonly<Record<number, readonly [KnownFieldName, KnownFieldName]>> = {
   6: ["tcp_src", "tcp_dst"],
@@ -159,16 +159,34 @@ function viewOf(state: NodeState): PolicyView {
   };
 }
 
-export class ConnectionReview {
-  readonly #state: NodeState;
-  readonly #table: ConnectionTable;
-  readonly #log: Log;
-  #client: OpenFlowClient | undefined;
+const longestRestMs = 1_000;
 
-  constructor(state: NodeState, table: ConnectionTable, log: Log) {
-    this.#state = state;
-    this.#table = table;
-    this.#log = log;
+/** Changes nothing: no flow has this priority in that table and matches everything. */
+const nudge = deleteFlow({
+  table: tables.ConntrackState.number,
+  priority: blockPriority,
+  cookie: blockCookie,
+  match: [],
+  actions: [],
+});
+
+export interface ConnectionReviewOptions {
+  readonly state: NodeState;
+  readonly table: ConnectionTable;
+  /** Path of ovs-vswitchd's control socket. */
+  readonly control: () => string;
+  readonly log: Log;
+}
+
+export class ConnectionReview {
+  readonly #options: ConnectionReviewOptions;
+  #client: OpenFlowClient | undefined;
+  #lastEndMs = 0;
+  /** As long as the last review took: reviews of many connections are not to keep the switch busy all the time. */
+  #restMs = 0;
+
+  constructor(options: ConnectionReviewOptions) {
+    this.#options = options;
   }
 
   connected(client: OpenFlowClient): void {
@@ -176,27 +194,47 @@ export class ConnectionReview {
   }
 
   /**
-   * Cuts what is not admitted any more: at once, and once more what the datapath let in while it still remembered the flows
-   * of before. O(tracked connections). @throws {UnavailableError} @throws {PeerError}
+   * Settles when nothing passes any more that the flows of the time of the call do not admit: neither by what the datapath
+   * remembers of older flows, nor as a part of an established connection. O(remembered flows and tracked connections),
+   * after a rest from the review before.
+   * @throws {UnavailableError} @throws {PeerError}
    */
   async run(): Promise<void> {
-    // Changes often come in flocks, and one look will do for them.
-    await sleep(settleMs);
-    await this.#cut();
-    await this.#table.settled();
-    await this.#cut();
+    await sleep(Math.max(0, this.#lastEndMs + this.#restMs - performance.now()));
+    const begunMs = performance.now();
+    try {
+      await this.#renewed();
+      await this.cut();
+    } finally {
+      this.#lastEndMs = performance.now();
+      this.#restMs = Math.min(this.#lastEndMs - begunMs, longestRestMs);
+    }
   }
 
-  async #cut(): Promise<void> {
-    const connections = await this.#table.list();
-    const readmission = new Readmission(viewOf(this.#state));
+  /** Cuts the tracked connections that are not admitted now. @throws {UnavailableError} @throws {PeerError} */
+  async cut(): Promise<void> {
+    const { state, table, log } = this.#options;
+    const connections = await table.list();
+    const readmission = new Readmission(viewOf(state));
     // Label 0 is of connections that another user of the datapath has committed.
     const revoked = connections.filter(
       (connection) => connection.label !== 0n && !readmission.admits(connection),
     );
     if (revoked.length === 0) return;
-    await this.#client?.bundle(revoked.flatMap(blockOf).map(addFlow));
-    for (const connection of revoked) await this.#table.delete(connection);
-    this.#log.info({ connections: revoked.length }, "cut connections that no rule admits any more");
+    await this.#switch().bundle(revoked.flatMap(blockOf).map(addFlow));
+    // The server's next packet would open the connection from its end if the datapath did not know of the block.
+    await this.#renewed();
+    await table.delete(revoked);
+    log.info({ connections: revoked.length }, "cut connections that no rule admits any more");
+  }
+
+  async #renewed(): Promise<void> {
+    const { control } = this.#options;
+    await revalidated({ control, nudge: async () => await this.#switch().change(nudge) });
+  }
+
+  #switch(): OpenFlowClient {
+    if (this.#client === undefined) throw new UnavailableError("no connection to the switch");
+    return this.#client;
   }
 }

@@ -84,7 +84,7 @@ test("what is missing, wrong or not supported is named", () => {
   const path = write({});
   assert.match(
     complaint(() => loadKubeconfig(join(directory, "none"))),
-    /cannot read the kubeconfig/,
+    /cannot read the kubeconfig .*: there is no such file/,
   );
   assert.match(
     complaint(() => loadKubeconfig(path, "three")),

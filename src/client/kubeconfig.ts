@@ -59,11 +59,15 @@ function readDocument(path: string): JsonObject {
   try {
     document = parseYaml(readFileSync(path, "utf8"));
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = existsSync(path) ? messageOf(cause) : "there is no such file";
     throw new KubeconfigError(`cannot read the kubeconfig ${path}: ${why}`, { cause });
   }
   if (isObject(document)) return document;
   throw new KubeconfigError(`${path} is not a kubeconfig`);
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function pick(config: JsonObject, list: string, name: unknown, path: string): JsonObject {

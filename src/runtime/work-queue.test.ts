@@ -58,6 +58,29 @@ test("a failed key is tried again until it succeeds", async () => {
   assert.deepEqual(attempts, [1, 2, 3]);
 });
 
+test("who waits for a key is told of a success that began later, after failures too", async () => {
+  const told: string[] = [];
+  const gates = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+  const runs: number[] = [];
+  await using queue = new WorkQueue({
+    reconcile: async () => {
+      const run = runs.push(runs.length) - 1;
+      await gates[run]?.promise;
+      if (run === 1) throw new Error("not yet");
+    },
+    onError: () => told.push("failed"),
+    firstDelayMs: 1,
+  });
+  queue.add("a");
+  const performed = queue.perform("a").then(() => told.push(`after run ${runs.length}`));
+  gates[0]?.resolve(undefined);
+  while (runs.length < 2) await turn();
+  assert.deepEqual(told, []);
+  gates[1]?.resolve(undefined);
+  await performed;
+  assert.deepEqual(told, ["failed", "after run 3"]);
+});
+
 test("closing waits for the work at hand and takes no more", async () => {
   const worked: string[] = [];
   const gate = Promise.withResolvers<undefined>();

@@ -19,6 +19,8 @@ export class WorkQueue<Key extends string = string> implements AsyncDisposable {
   readonly #dirty = new Set<Key>();
   readonly #processing = new Map<Key, Promise<void>>();
   readonly #attempts = new Map<Key, number>();
+  /** Who waits for a key's next success. */
+  readonly #waiters = new Map<Key, (() => void)[]>();
   readonly #closing = new AbortController();
 
   constructor(options: WorkQueueOptions<Key>) {
@@ -36,6 +38,14 @@ export class WorkQueue<Key extends string = string> implements AsyncDisposable {
     this.#next();
   }
 
+  /** As `add`; settles when work on the key that began after the call has succeeded, and never once closed. */
+  async perform(key: Key): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.#waiters.set(key, [...(this.#waiters.get(key) ?? []), () => resolve(undefined)]);
+    this.add(key);
+    await promise;
+  }
+
   #next(): void {
     for (const key of this.#dirty) {
       if (this.#processing.size >= this.#options.concurrency) return;
@@ -46,10 +56,15 @@ export class WorkQueue<Key extends string = string> implements AsyncDisposable {
   }
 
   async #work(key: Key): Promise<void> {
+    const waiters = this.#waiters.get(key) ?? [];
+    this.#waiters.delete(key);
     try {
       await this.#options.reconcile(key);
       this.#attempts.delete(key);
+      for (const resolve of waiters) resolve();
     } catch (error) {
+      const all = [...waiters, ...(this.#waiters.get(key) ?? [])];
+      if (all.length > 0) this.#waiters.set(key, all);
       if (!this.#closing.signal.aborted) void this.#retry(key, error);
     } finally {
       this.#processing.delete(key);

@@ -1,17 +1,21 @@
 // When policies begin to hold for a pod, and what becomes of connections when policies change.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { networkPolicyKind } from "../../src/kinds/network-policy.ts";
 import { podKind } from "../../src/kinds/pod.ts";
 import { LabError } from "../../src/lab/errors.ts";
+import { Prober } from "../../src/lab/network/prober.ts";
 import { runCommand, runIp } from "../../src/runtime/command.ts";
+import { unixctl } from "../../src/switch/unixctl.ts";
 import { TestLab, until } from "./harness.ts";
 import { Burst, Conversation, EchoServer, Ping, Sink } from "./traffic.ts";
 
 const ports = { denied: 7001, allowed: 7002, echo: 7003, other: 7004 } as const;
 const stack = new AsyncDisposableStack();
+const prober = new Prober();
 let lab: TestLab;
 
 function pod(name: string, node: number, labels: string): string {
@@ -257,6 +261,33 @@ test("a connection ends with the rule that admits it, and another rule's goes on
   // The old socket has the old port, and has never stopped sending.
   await until("answers by the old socket", async () => (await isAlive(far))[1] === true, 3_000);
   assert.deepEqual(await isAlive(near), [true, true]);
+});
+
+test("a node confirms a denial only when its datapath has forgotten what was allowed", async () => {
+  await lab.apply(echoPolicy(["near", "far"]));
+  await lab.settle();
+  const to = await addressOf("server");
+  const connects = async (timeoutMs: number): Promise<boolean> => {
+    const target = { netns: netnsOf("far"), to, port: ports.echo };
+    const { verdict } = await prober.probe({ ...target, protocol: "tcp", timeoutMs });
+    return verdict === "allowed";
+  };
+  assert.ok(await connects(1_000));
+  const tell = async (command: string): Promise<void> => {
+    for (const node of lab.nodes) {
+      await unixctl(join(lab.nodeDirectory(node), "ovs-vswitchd.ctl"), command);
+    }
+  };
+  await tell("revalidator/pause");
+  try {
+    await lab.apply(echoPolicy(["near"]));
+    await assert.rejects(lab.settle(2_000), /every node has confirmed its policies/);
+    assert.ok(await connects(1_000), "the datapath goes by what it remembers");
+  } finally {
+    await tell("revalidator/resume");
+  }
+  await lab.settle();
+  assert.ok(!(await connects(500)));
 });
 
 test("a connection ends when its pod loses the label that admits it", async () => {

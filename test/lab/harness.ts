@@ -106,7 +106,7 @@ export class TestLab implements AsyncDisposable {
   }
 
   /** Waits until every pod runs and every node enforces all that the API server holds. @throws {LabError} */
-  async settle(timeoutMs = 30_000): Promise<void> {
+  async settle(timeoutMs = 90_000): Promise<void> {
     await request(this.paths.socket, { type: "settle", timeoutMs });
   }
 

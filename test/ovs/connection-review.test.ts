@@ -37,16 +37,6 @@ const closed: Delta = {
   deletes: [],
 };
 
-/** A datapath that lets something in while it still remembers the flows of before. */
-class LateTable extends ConnectionTable {
-  late: (() => Promise<void>) | undefined;
-
-  override async settled(): Promise<void> {
-    await this.late?.();
-    await super.settled();
-  }
-}
-
 /** TCP, UDP, ICMP, and two protocols of which a port says nothing. */
 const layers = [
   "6,tos=0,ttl=64,frag=no),tcp(src=40000,dst=80),tcp_flags(syn)",
@@ -56,8 +46,23 @@ const layers = [
   "253,tos=0,ttl=64,frag=no)",
 ];
 
-test("what is not admitted any more is cut whatever its protocol, and its server cannot open it again", async () => {
-  await using stack = new AsyncDisposableStack();
+const datagram = "17,tos=0,ttl=64,frag=no),udp(src=41000,dst=80)";
+
+interface World {
+  readonly ovs: OpenVswitch;
+  readonly state: NodeState;
+  readonly table: ConnectionTable;
+  readonly review: ConnectionReview;
+  /** Puts the resources in force. */
+  readonly change: (delta: Delta) => Promise<void>;
+  /** Protocol and below, as dpctl(8) writes packets. */
+  readonly send: (from: 1 | 2, to: 1 | 2, layer: string) => Promise<void>;
+  /** Protocols of the tracked connections, waited for until there are so many. */
+  readonly tracked: (count: number) => Promise<readonly number[]>;
+}
+
+/** A client and a server on one switch, and nothing between them that is closed. */
+async function world(stack: AsyncDisposableStack): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "isobar-review-"));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const ovs = stack.use(await OpenVswitch.start());
@@ -74,37 +79,44 @@ test("what is not admitted any more is cut whatever its protocol, and its server
     (id, index) => ({ kind: "port", id, ofport: index + 1 }) as const,
   );
   await bridge.change(state.applyLocal({ upserts: ports, deletes: [] }));
-  const table = new LateTable(() => ovs.controlSocket, "dummy@ovs-dummy");
-  const review = new ConnectionReview(state, table, createLog({ name: "test", level: "silent" }));
+  const control = (): string => ovs.controlSocket;
+  const table = new ConnectionTable(control, "dummy@ovs-dummy");
+  const log = createLog({ name: "test", level: "silent" });
+  const review = new ConnectionReview({ state, table, control, log });
   review.connected(client);
-
-  const send = async (from: 1 | 2, to: 1 | 2, layer: string): Promise<void> => {
-    const ethernet = `eth(src=0a:00:00:00:00:0${from},dst=${router}),eth_type(0x0800)`;
-    const packet = `in_port(${from}),${ethernet},ipv4(src=10.0.0.${from},dst=10.0.0.${to},proto=${layer}`;
-    await unixctl(ovs.controlSocket, "netdev-dummy/receive", [`n1p${from}`, packet]);
+  const protocols = async (): Promise<readonly number[]> => {
+    const list = await table.list();
+    return list.map(({ protocol }) => protocol).toSorted((a, b) => a - b);
   };
-  const tracked = async (count: number): Promise<readonly number[]> => {
-    for (let attempt = 0; attempt < 100; attempt++) {
-      const list = await table.list();
-      if (list.length === count)
-        return list.map(({ protocol }) => protocol).toSorted((a, b) => a - b);
-      await sleep(20);
-    }
-    return (await table.list()).map(({ protocol }) => protocol).toSorted((a, b) => a - b);
+  return {
+    ovs,
+    state,
+    table,
+    review,
+    change: async (delta) => await bridge.change(state.applyResources(delta, false)),
+    async send(from, to, layer) {
+      const ethernet = `eth(src=0a:00:00:00:00:0${from},dst=${router}),eth_type(0x0800)`;
+      const packet = `in_port(${from}),${ethernet},ipv4(src=10.0.0.${from},dst=10.0.0.${to},proto=${layer}`;
+      await unixctl(ovs.controlSocket, "netdev-dummy/receive", [`n1p${from}`, packet]);
+    },
+    async tracked(count) {
+      for (let attempt = 0; attempt < 100; attempt++) {
+        const list = await protocols();
+        if (list.length === count) return list;
+        await sleep(20);
+      }
+      return await protocols();
+    },
   };
+}
 
+test("what is not admitted any more is cut whatever its protocol, and its server cannot open it again", async () => {
+  await using stack = new AsyncDisposableStack();
+  const { state, table, review, change, send, tracked } = await world(stack);
   for (const layer of layers) await send(1, 2, layer);
   assert.deepEqual(await tracked(5), [1, 6, 17, 47, 253]);
   assert.ok(mayRevoke(closed, state));
-  await bridge.change(state.applyResources(closed, false));
-  table.late = async () => {
-    assert.deepEqual(await tracked(0), []);
-    await bridge.change(state.applyResources({ upserts: open, deletes: [] }, false));
-    await new ConnectionTable(() => ovs.controlSocket, "dummy@ovs-dummy").settled();
-    await send(1, 2, "17,tos=0,ttl=64,frag=no),udp(src=41000,dst=80)");
-    assert.deepEqual(await tracked(1), [17]);
-    await bridge.change(state.applyResources(closed, false));
-  };
+  await change(closed);
   await review.run();
   assert.deepEqual(await tracked(0), []);
 
@@ -117,4 +129,25 @@ test("what is not admitted any more is cut whatever its protocol, and its server
   await send(2, 1, "17,tos=0,ttl=64,frag=no),udp(src=9,dst=9)");
   assert.deepEqual(await tracked(1), [17]);
   assert.equal((await table.list())[0]?.destinationPort, 9);
+});
+
+test("a review ends when nothing passes any more by what the datapath remembers", async () => {
+  await using stack = new AsyncDisposableStack();
+  const { ovs, review, change, send, tracked } = await world(stack);
+  await send(1, 2, datagram.replace("41000", "40999"));
+  assert.deepEqual(await tracked(1), [17]);
+  await unixctl(ovs.controlSocket, "revalidator/pause");
+  await change(closed);
+  let ended = false;
+  const reviewed = review.run().then(() => (ended = true));
+  await send(1, 2, datagram);
+  assert.deepEqual(await tracked(2), [17, 17], "the datapath still goes by the flows of before");
+  await sleep(200);
+  assert.equal(ended, false);
+  await unixctl(ovs.controlSocket, "revalidator/resume");
+  await reviewed;
+  assert.deepEqual(await tracked(0), []);
+  await send(1, 2, datagram.replace("41000", "41001"));
+  await sleep(20);
+  assert.deepEqual(await tracked(0), []);
 });
