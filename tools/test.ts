@@ -42,7 +42,7 @@ async function runStage(stage: Stage, count: Count): Promise<void> {
   const files = stage.files.flatMap((pattern) => globSync(pattern)).toSorted();
   process.stdout.write(`\n== ${stage.name}: ${files.length} files\n`);
   // A failed test may leave something open; it must not keep the others from being told.
-  const limits = { timeout: 5 * 60_000, forceExit: true };
+  const limits = { timeout: 10 * 60_000, forceExit: true };
   const stream = run({ files, concurrency: stage.concurrency, ...limits });
   // A file's own entry repeats what its tests said; it counts only when the file itself broke.
   stream.on("test:pass", ({ details, skip, todo }) => {

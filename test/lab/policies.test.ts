@@ -24,10 +24,7 @@ before(async () => {
   packets = await RealPackets.open(lab);
 });
 
-after(async () => {
-  if (packets.late > 0) process.stdout.write(`${packets.late} packets were denied late\n`);
-  await stack.disposeAsync();
-});
+after(async () => await stack.disposeAsync());
 
 /** Settles when the policies are in force and nothing else is. */
 async function enforce(policies: readonly KubeObject[]): Promise<readonly KubeObject[]> {

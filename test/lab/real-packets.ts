@@ -2,7 +2,6 @@
 import { runIp } from "../../src/runtime/command.ts";
 import { isObject } from "../../src/apimachinery/json.ts";
 import type { KubeObject } from "../../src/apimachinery/kind.ts";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Cluster, translateCluster } from "../../src/kubernetes/cluster.ts";
 import { netnsPath, runScript } from "../../src/lab/network/command.ts";
 import { type ProbeOutcome, type ProbeRequest, Prober } from "../../src/lab/network/prober.ts";
@@ -22,11 +21,6 @@ export interface Expected {
 
 /** No answer for this long is taken for the expected denial: an answer that comes takes a few milliseconds. */
 const denialMs = 150;
-/**
- * The switch goes through what it has cached behind the confirmation of a change, at the latest by its next round. On a
- * busy machine packets can be faster.
- */
-const revalidationMs = 1_000;
 /** No answer for this long is a denial where none was expected. */
 const patienceMs = 2_000;
 
@@ -52,8 +46,6 @@ function isKubeObject(value: unknown): value is KubeObject {
 export class RealPackets {
   readonly #lab: TestLab;
   readonly #prober = new Prober();
-  /** Denials that came only after the switch's next round. */
-  late = 0;
   readonly #outside = new Set<string>([outside[4], outside[6]]);
   #cluster: Cluster = translateCluster([]);
   #model = new PolicyModel(this.#cluster);
@@ -123,12 +115,7 @@ export class RealPackets {
     }
     const timeoutMs = verdict === "deny" ? denialMs : patienceMs;
     const request = { ...origin, to, port, protocol: protocols[protocol], timeoutMs };
-    let outcome = await this.#prober.probe(request);
-    if (verdict === "deny" && answerOf(outcome) === "allow") {
-      this.late += 1;
-      await sleep(revalidationMs);
-      outcome = await this.#prober.probe(request);
-    }
+    const outcome = await this.#prober.probe(request);
     if (answerOf(outcome) === verdict) return undefined;
     const { verdict: actual, message = "" } = outcome;
     return `${formatPacket(packet)}: ${actual} ${message}, not ${verdict}`;
