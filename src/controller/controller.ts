@@ -7,6 +7,7 @@ import { MessageServer } from "../runtime/message-server.ts";
 import type { StreamAddress, TlsCredentials } from "../runtime/stream-address.ts";
 import { AgentServer, type AgentSessionStatus } from "./agent-server.ts";
 import { ControllerMetrics } from "./controller-metrics.ts";
+import type { AddressTimes } from "./network-keeper.ts";
 import type { WatchProgress } from "./object-watch.ts";
 import { Source, type SourceAccess } from "./source.ts";
 
@@ -19,6 +20,8 @@ export interface ControllerOptions {
   readonly credentials?: TlsCredentials;
   /** The node of a source that an agent's token proves; without it agents over TLS must have certificates. */
   readonly nodeOfToken?: (token: string, source: string) => Promise<string>;
+  /** How long addresses rest, empty networks stay, and so on; what is absent is as usual. */
+  readonly addressTimes?: Partial<AddressTimes>;
   readonly log: Log;
 }
 
@@ -57,12 +60,13 @@ export class Controller {
   /** @throws {RangeError} for sources whose names are not their own */
   constructor(options: ControllerOptions) {
     this.#options = options;
-    const { sources, log } = options;
+    const { sources, log, addressTimes } = options;
     checkNames(sources.map(({ name }) => name));
     this.#sources = sources.map(
       (access) =>
         new Source({
           ...access,
+          addressTimes,
           isAlone: sources.length === 1,
           inputs: this.#compute,
           metrics: this.#metrics,

@@ -17,3 +17,8 @@ export class IdentityError extends Error {
 export class AuthorityError extends Error {
   override readonly name = "AuthorityError";
 }
+
+/** What was asked for in annotations cannot be given. Tried again, as it may be free later, or asked for in another way. */
+export class AddressRequestError extends Error {
+  override readonly name = "AddressRequestError";
+}

@@ -1,8 +1,9 @@
 // Turns what the API server holds into the inputs of the controller's two cores: the compute graph and the addresses.
 // Keys are `namespace/name`, or names for kinds without a namespace. An object is `undefined` once it is gone.
+import { equalJson } from "../apimachinery/json.ts";
 import type { KindDefinition } from "../apimachinery/kind.ts";
 import { type EventSink, subjectOf } from "../client/event-recorder.ts";
-import type { AddressSpace } from "../ipam/address-space.ts";
+import { type AddressAnnotations, annotation, parseAddressRequest } from "../ipam/request.ts";
 import {
   clusterNetworkPolicyId,
   translateClusterNetworkPolicy,
@@ -10,25 +11,27 @@ import {
 import { translateDomain } from "../kubernetes/domain.ts";
 import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { networkPolicyKind } from "../kinds/network-policy.ts";
-import { fieldAt, listOf, type Problem, stringOf, type Translation } from "../kubernetes/json.ts";
+import {
+  fieldAt,
+  fieldOf,
+  listOf,
+  type Problem,
+  stringOf,
+  type Translation,
+} from "../kubernetes/json.ts";
 import { translateNamespace } from "../kubernetes/namespace.ts";
 import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
 import { translateNode } from "../kubernetes/node.ts";
 import { defaultDomain, translatePod } from "../kubernetes/pod.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Log } from "../runtime/log.ts";
-import type { AddressController, KnownEndpoint } from "./address-controller.ts";
+import type { AddressController, PlacedPod } from "./address-controller.ts";
+import { knownDomain, knownEndpoint, knownNetwork, ownerOf, podUidOf } from "./known-objects.ts";
 import type { ModelInputs } from "./source-model.ts";
-
-/** On a Namespace: the domain that its pods get their addresses from. */
-const domainAnnotation = "isobar.io/domain";
 
 export interface ModelFeedOptions {
   readonly compute: ModelInputs;
   readonly addresses: AddressController;
-  readonly space: AddressSpace;
-  /** The pod's addresses may have to be allocated or given back. */
-  readonly onPod: (key: string) => void;
   readonly events: EventSink;
   readonly log: Log;
 }
@@ -38,7 +41,8 @@ export class ModelFeed {
   readonly #pods = new Map<string, unknown>();
   readonly #podsByNamespace = new Map<string, Set<string>>();
   readonly #endpoints = new Map<string, unknown>();
-  readonly #domains = new Map<string, string>();
+  /** Of namespaces that say something of addresses. */
+  readonly #annotations = new Map<string, AddressAnnotations>();
 
   constructor(options: ModelFeedOptions) {
     this.#options = options;
@@ -49,10 +53,10 @@ export class ModelFeed {
       name,
       object === undefined ? undefined : translateNamespace(object),
     );
-    const domain = stringOf(fieldAt(object, "metadata", "annotations", domainAnnotation));
-    if (domain === this.#domains.get(name)) return;
-    if (domain === undefined) this.#domains.delete(name);
-    else this.#domains.set(name, domain);
+    const annotations = annotationsOf(object);
+    if (equalJson(annotations, this.#annotations.get(name) ?? {})) return;
+    if (Object.keys(annotations).length === 0) this.#annotations.delete(name);
+    else this.#annotations.set(name, annotations);
     for (const key of this.#podsByNamespace.get(name) ?? []) this.#place(key);
   }
 
@@ -81,20 +85,19 @@ export class ModelFeed {
       this.#endpoints.set(key, object);
       this.#options.addresses.setEndpoint(key, knownEndpoint(key, object));
     }
-    this.#options.onPod(key);
     this.#join(key);
   }
 
   setNetwork(key: string, object: unknown): void {
-    const domain = stringOf(fieldAt(object, "spec", "domain"));
-    const cidrs = (listOf(fieldAt(object, "spec", "cidrs")) ?? []).map(String);
-    const zone = key.slice(0, key.indexOf("/"));
-    const network =
-      object === undefined || domain === undefined ? undefined : { domain, zone, cidrs };
+    const { addresses, log } = this.#options;
+    if (object === undefined) {
+      addresses.removeNetwork(key);
+      return;
+    }
     try {
-      this.#options.space.setNetwork(key, network);
+      addresses.setNetwork(key, knownNetwork(key, object));
     } catch (error) {
-      this.#options.log.error({ network: key, err: error }, "network left out");
+      log.error({ network: key, err: error }, "network left out");
     }
   }
 
@@ -102,15 +105,13 @@ export class ModelFeed {
     const domain = object === undefined ? undefined : translateDomain(object);
     this.#options.compute.setDomain(name, domain);
     const length = fieldAt(object, "spec", "networkPrefixLength");
-    this.#options.space.setDomain(
+    const networkLength = {
+      4: Number(fieldAt(length, "ipv4") ?? 24),
+      6: Number(fieldAt(length, "ipv6") ?? 64),
+    };
+    this.#options.addresses.setDomain(
       name,
-      domain && {
-        pools: domain.pools,
-        networkLength: {
-          4: Number(fieldAt(length, "ipv4") ?? 24),
-          6: Number(fieldAt(length, "ipv6") ?? 64),
-        },
-      },
+      domain && { pools: { pools: domain.pools, networkLength }, ledger: knownDomain(object) },
     );
   }
 
@@ -126,12 +127,6 @@ export class ModelFeed {
   setClusterNetworkPolicy(name: string, object: unknown): void {
     const translation = object === undefined ? undefined : translateClusterNetworkPolicy(object);
     this.#setPolicy(clusterNetworkPolicyId(name), translation, clusterNetworkPolicyKind, object);
-  }
-
-  /** Every pod and every Endpoint object, to be looked at once the caches are complete. */
-  *keys(): Generator<string, void, undefined> {
-    yield* this.#pods.keys();
-    yield* this.#endpoints.keys();
   }
 
   #setPolicy(
@@ -172,9 +167,20 @@ export class ModelFeed {
     const placed =
       endpoint?.node === undefined || uid === undefined
         ? undefined
-        : { uid, node: endpoint.node, domain: this.#domains.get(endpoint.zone) ?? defaultDomain };
+        : this.#placed(pod, { uid, node: endpoint.node, zone: endpoint.zone });
     this.#options.addresses.setPod(key, placed);
-    this.#options.onPod(key);
+  }
+
+  #placed(
+    pod: unknown,
+    { uid, node, zone }: { readonly uid: string; readonly node: string; readonly zone: string },
+  ): PlacedPod {
+    const ofNamespace = this.#annotations.get(zone) ?? {};
+    const { request, problems } = parseAddressRequest(annotationsOf(pod), ofNamespace);
+    const domain = ofNamespace[annotation.domain] ?? defaultDomain;
+    const ips = (listOf(fieldAt(pod, "status", "podIPs")) ?? []).map((each) => fieldOf(each, "ip"));
+    const addresses = ips.filter((ip) => typeof ip === "string");
+    return { uid, node, domain, request, problems, owner: ownerOf(pod), addresses };
   }
 
   /** A pod takes the addresses of the Endpoint that was made for it, and of no other one of its name. */
@@ -190,21 +196,11 @@ export class ModelFeed {
   }
 }
 
-function podUidOf(endpoint: unknown): string | undefined {
-  return stringOf(fieldAt(endpoint, "spec", "attachment", "uid"));
-}
-
-/** What the address controller needs of an Endpoint object. */
-export function knownEndpoint(key: string, object: unknown): KnownEndpoint {
-  const namespace = key.slice(0, key.indexOf("/"));
-  return {
-    uid: stringOf(fieldAt(object, "metadata", "uid")) ?? "",
-    version: Number(fieldAt(object, "metadata", "resourceVersion")),
-    ofPod: fieldAt(object, "spec", "attachment", "kind") === "Pod",
-    podUid: podUidOf(object),
-    node: stringOf(fieldAt(object, "spec", "node")) ?? "",
-    domain: stringOf(fieldAt(object, "spec", "domain")) ?? "",
-    network: `${namespace}/${stringOf(fieldAt(object, "spec", "network")) ?? ""}`,
-    addresses: (listOf(fieldAt(object, "spec", "addresses")) ?? []).map(String),
-  };
+/** What an object's annotations say of addresses. */
+function annotationsOf(object: unknown): AddressAnnotations {
+  const annotations = fieldAt(object, "metadata", "annotations");
+  const own = Object.values(annotation).map((name) => [name, fieldOf(annotations, name)] as const);
+  return Object.fromEntries(
+    own.filter((entry): entry is [(typeof entry)[0], string] => typeof entry[1] === "string"),
+  );
 }

@@ -1,5 +1,10 @@
 // Keeps the model fed with the objects of every kind that it needs, cut down to the fields that it reads.
-import type { FieldError, KindDefinition, KubeObject } from "../apimachinery/kind.ts";
+import type {
+  FieldError,
+  KindDefinition,
+  KubeObject,
+  OwnerReference,
+} from "../apimachinery/kind.ts";
 import type { ApiClient } from "../client/api-client.ts";
 import { type EventSink, subjectOf } from "../client/event-recorder.ts";
 import { Reflector } from "../client/reflector.ts";
@@ -49,6 +54,10 @@ interface Stripped {
     readonly resourceVersion: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
+    readonly creationTimestamp?: string;
+    readonly deletionTimestamp?: string;
+    readonly finalizers?: readonly string[];
+    readonly ownerReferences?: readonly OwnerReference[];
   };
   readonly spec?: unknown;
   readonly status?: unknown;
@@ -70,13 +79,40 @@ function strip(object: KubeObject): Stripped {
   return { metadata: stripMetadata(object), spec: object.spec, status: object.status };
 }
 
+/** Of an object that the controller makes and takes away, also when it was made and what holds it. */
+function stripOwn(object: KubeObject): Stripped {
+  const { creationTimestamp, deletionTimestamp, finalizers } = object.metadata;
+  const life = {
+    creationTimestamp,
+    ...(deletionTimestamp !== undefined && { deletionTimestamp }),
+    ...(finalizers && { finalizers }),
+  };
+  const stripped = strip(object);
+  return { ...stripped, metadata: { ...stripped.metadata, ...life } };
+}
+
+const ownPrefix = "isobar.io/";
+
+/** What Isobar's own annotations say. */
+function ownAnnotations(
+  annotations: Readonly<Record<string, string>> = {},
+): Pick<Stripped["metadata"], "annotations"> {
+  const own = Object.entries(annotations).filter(([name]) => name.startsWith(ownPrefix));
+  return own.length === 0 ? {} : { annotations: Object.fromEntries(own) };
+}
+
 /** A pod's specification is long, and there are many pods: only its place, ports and phase are kept. */
 function stripPod(pod: Pod): Stripped {
-  const { annotations: _unused, ...metadata } = stripMetadata(pod);
+  const { annotations, ...metadata } = stripMetadata(pod);
+  const owners = pod.metadata.ownerReferences?.filter(({ controller }) => controller === true);
   const { nodeName, hostNetwork, containers = [], initContainers = [] } = pod.spec ?? {};
   const { phase, podIP, podIPs } = pod.status ?? {};
   return {
-    metadata,
+    metadata: {
+      ...metadata,
+      ...ownAnnotations(annotations),
+      ...(owners && owners.length > 0 && { ownerReferences: owners }),
+    },
     spec: {
       nodeName,
       hostNetwork,
@@ -132,8 +168,8 @@ export class ObjectWatch {
       this.#watch(domainKind, strip, (key, object) => feed.setDomain(key, object)),
       this.#watch(nodeKind, strip, (key, object) => feed.setNode(key, object)),
       this.#watch(namespaceKind, strip, (key, object) => feed.setNamespace(key, object)),
-      this.#watch(networkKind, strip, (key, object) => feed.setNetwork(key, object)),
-      this.#watch(endpointKind, strip, (key, object, old) => feed.setEndpoint(key, object, old)),
+      this.#watch(networkKind, stripOwn, (key, object) => feed.setNetwork(key, object)),
+      this.#watch(endpointKind, stripOwn, (key, object, old) => feed.setEndpoint(key, object, old)),
       this.#watch(networkPolicyKind, strip, (key, object) => feed.setNetworkPolicy(key, object)),
       // Clusters need not have it.
       this.#watch(

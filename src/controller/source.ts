@@ -2,13 +2,11 @@
 // everything has its own names; sources know nothing of one another.
 import type { ApiClient } from "../client/api-client.ts";
 import type { EventSink } from "../client/event-recorder.ts";
-import { AddressSpace } from "../ipam/address-space.ts";
 import type { Log } from "../runtime/log.ts";
-import { WorkQueue } from "../runtime/work-queue.ts";
-import { AddressController } from "./address-controller.ts";
-import { addressStore } from "./address-store.ts";
+import { AddressWorker } from "./address-worker.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
 import { ModelFeed } from "./model-feed.ts";
+import type { AddressTimes } from "./network-keeper.ts";
 import { ObjectWatch, type WatchProgress } from "./object-watch.ts";
 import { type ModelInputs, SourceModel } from "./source-model.ts";
 
@@ -22,8 +20,17 @@ export interface SourceAccess {
 }
 
 type SourceMetrics = Pick<ControllerMetrics, "watchEvents" | "watchFailures" | "addressFailures">;
+/** Quarantine outlives what others may still remember of an address: DNS answers, connections, policies on their way. */
+const defaultAddressTimes: AddressTimes = {
+  quarantineMs: 60_000,
+  orphanMs: 60_000,
+  emptyMs: 600_000,
+  claimMs: 600_000,
+};
 
 export interface SourceOptions extends SourceAccess {
+  /** How long addresses rest, empty networks stay, and so on; what is absent is as usual. */
+  readonly addressTimes: Partial<AddressTimes> | undefined;
   readonly isAlone: boolean;
   readonly inputs: ModelInputs;
   /** Something was set in the model. */
@@ -35,36 +42,27 @@ export interface SourceOptions extends SourceAccess {
 export class Source implements AsyncDisposable {
   readonly name: string;
   readonly #model: SourceModel;
-  readonly #queue: WorkQueue;
+  readonly #addresses: AddressWorker;
   readonly #watch: ObjectWatch;
-  readonly #feed: ModelFeed;
   #isComplete = false;
 
   constructor(options: SourceOptions) {
-    const { name, client, events, isAlone, inputs, onChange, metrics, log } = options;
+    const { name, client, events, isAlone, inputs, onChange, metrics, log, addressTimes } = options;
     this.name = name;
     this.#model = new SourceModel({ name, isAlone, inputs });
-    const space = new AddressSpace();
-    const addresses = new AddressController(space, addressStore(client));
-    this.#queue = new WorkQueue({
-      reconcile: async (key) => await addresses.reconcile(key),
-      onError: (pod, error, attempt) => {
-        metrics.addressFailures.inc();
-        log.warn({ pod, attempt, err: error }, "addresses");
-      },
-    });
-    this.#feed = new ModelFeed({
-      compute: this.#model,
-      addresses,
-      space,
+    const times = { ...defaultAddressTimes, ...addressTimes };
+    this.#addresses = new AddressWorker({
+      client,
+      times,
       events,
+      onFailure: () => metrics.addressFailures.inc(),
       log,
-      // Before everything is known a free address cannot be told from a taken one.
-      onPod: (key) => this.#isComplete && this.#queue.add(key),
     });
+    const addresses = this.#addresses.controller;
+    const feed = new ModelFeed({ compute: this.#model, addresses, events, log });
     this.#watch = new ObjectWatch({
       client,
-      feed: this.#feed,
+      feed,
       events,
       log,
       metrics,
@@ -84,7 +82,7 @@ export class Source implements AsyncDisposable {
 
   /** Pods whose addresses are still to be allocated or given back. */
   get pendingAddresses(): number {
-    return this.#queue.size;
+    return this.#addresses.pending;
   }
 
   /** Follows the source until the signal is aborted. `onComplete` is called once, when all of it is in the model. */
@@ -96,11 +94,11 @@ export class Source implements AsyncDisposable {
     this.#model.release();
     this.#isComplete = true;
     onComplete();
-    for (const key of this.#feed.keys()) this.#queue.add(key);
+    this.#addresses.start();
     await watching;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#queue[Symbol.asyncDispose]();
+    await this.#addresses[Symbol.asyncDispose]();
   }
 }

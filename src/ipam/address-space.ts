@@ -1,22 +1,22 @@
-// Which addresses are taken. A domain's pools are cut into networks, one or more for each zone; a network's addresses go
-// to endpoints of its zone, whatever their node. This class only remembers and proposes: the objects in the store are
-// the truth, it is filled from them at every start, and what it proposes counts once it has been stored.
+// Which addresses there are and who has them. A domain's pools are cut into networks, one or more for each zone; a
+// network's addresses go to endpoints of its zone, whatever their node. This is a picture of what the store holds, filled
+// from it at every start; what may be given out is decided together with the ledgers that the store keeps.
 //
 //   pool 10.128.0.0/14 ──┬── network 10.128.0.0/24 (zone shop)     ── .1 .2 .3 …
 //                        └── network 10.128.1.0/24 (zone payments) ── .1 .2 …
 //
-// A network with a CIDR of each family hands out pairs: the same offset in both.
+// A network with a CIDR of each family hands out pairs: the same place in both.
 import {
+  type Address,
   type Family,
   type Prefix,
   formatAddress,
   formatPrefix,
   parsePrefix,
   prefixContains,
-  tryParseAddress,
-  widthOf,
+  prefixOf,
 } from "../net/address.ts";
-import { formatMac } from "../net/mac.ts";
+import { type NetworkCidrs, SpaceNetwork } from "./space-network.ts";
 import { TakenPrefixes } from "./taken-prefixes.ts";
 
 export interface DomainPools {
@@ -25,142 +25,136 @@ export interface DomainPools {
   readonly networkLength: Readonly<Record<Family, number>>;
 }
 
-export interface NetworkCidrs {
-  readonly domain: string;
-  readonly zone: string;
-  /** At most one for each family. */
-  readonly cidrs: readonly string[];
-}
-
-/** What one endpoint holds in a network. */
+/** What one endpoint holds. */
 export interface HeldAddresses {
-  readonly network: string;
+  readonly domain: string;
+  /** `undefined` for addresses that no network of the space has given. */
+  readonly network: string | undefined;
   readonly addresses: readonly string[];
 }
 
-export type Proposal =
-  | {
-      readonly kind: "addresses";
-      readonly network: string;
-      readonly addresses: readonly string[];
-      readonly mac: string;
-    }
-  /** Every network of the zone is full: store a network with these CIDRs, then ask again. */
-  | { readonly kind: "network"; readonly cidrs: readonly string[] }
+/** Which part of the pools a network is to be cut from. */
+export interface CutWish {
+  /** Within these prefixes of the pools; anywhere in the pools when absent. */
+  readonly pools?: readonly Prefix[] | undefined;
+  /** So that it contains these, at most one of each family. */
+  readonly around?: readonly Address[] | undefined;
+}
+
+export interface DomainCuts {
+  readonly networks: number;
+  readonly pools: readonly { readonly cidr: string; readonly networks: number }[];
+}
+
+export type Cut =
+  | { readonly kind: "cut"; readonly cidrs: readonly string[] }
   | { readonly kind: "refused"; readonly reason: string };
 
-/** Larger networks are not filled beyond this many endpoints, so that a scan for a free offset stays short. */
-const maxOffsets = 65_536n;
+/** The networks of a zone in one domain. */
+interface ZoneNetworks {
+  readonly all: Map<string, SpaceNetwork>;
+  /** Those that are not known to be full. */
+  readonly open: Map<string, SpaceNetwork>;
+}
 
-class Network {
-  readonly domain: string;
-  readonly zone: string;
-  readonly prefixes: readonly Prefix[];
-  /** Offsets in use, with how many endpoints use each (two only after a conflict made elsewhere). */
-  readonly #used = new Map<bigint, number>();
-  #next = 1n;
+/** One domain: its networks, found by zone, and which parts of its pools are in use. */
+class DomainSpace {
+  pools: DomainPools = { pools: [], networkLength: { 4: 24, 6: 64 } };
+  networks = 0;
+  /** Pool → how many networks have a part of it. */
+  readonly cuts = new Map<string, number>();
+  readonly zones = new Map<string, ZoneNetworks>();
+  readonly taken: Record<Family, TakenPrefixes> = {
+    4: new TakenPrefixes(),
+    6: new TakenPrefixes(),
+  };
+  /** Parts of the pools that are promised or rest. */
+  claims = new Set<string>();
+  /** Address → the endpoints that have it without a network. */
+  readonly loose = new Map<string, Set<string>>();
+  /** Prefix length → first address → network, by family: whose an address is. */
+  readonly #byPrefix: Record<Family, Map<number, Map<bigint, SpaceNetwork>>> = {
+    4: new Map(),
+    6: new Map(),
+  };
 
-  constructor({ domain, zone, cidrs }: NetworkCidrs) {
-    this.domain = domain;
-    this.zone = zone;
-    this.prefixes = cidrs.map(parsePrefix);
-  }
-
-  /** One more than the highest offset to hand out: the last address of an IPv4 network is its broadcast address. */
-  get #end(): bigint {
-    return this.prefixes.reduce((end, { family, length }) => {
-      const size = 1n << BigInt(widthOf(family) - length);
-      const usable = family === 4 && size > 1n ? size - 1n : size;
-      return usable < end ? usable : end;
-    }, maxOffsets);
-  }
-
-  /** @returns the address's place in this network, `undefined` outside it. */
-  offsetOf(address: string): bigint | undefined {
-    const parsed = tryParseAddress(address);
-    if (parsed === undefined) return undefined;
-    const prefix = this.prefixes.find((candidate) => prefixContains(candidate, parsed));
-    return prefix && parsed.bits - prefix.bits;
-  }
-
-  count(offset: bigint, change: 1 | -1): void {
-    const uses = (this.#used.get(offset) ?? 0) + change;
-    if (uses === 0) this.#used.delete(offset);
-    else this.#used.set(offset, uses);
-  }
-
-  /** Goes round before it hands out an address again, so that a freed address rests as long as can be. */
-  freeOffset(): bigint | undefined {
-    const end = this.#end;
-    if (this.prefixes.length === 0 || BigInt(this.#used.size) >= end - 1n) return undefined;
-    for (let tried = 1n; tried < end; tried++) {
-      const offset = this.#next;
-      this.#next = offset + 1n >= end ? 1n : offset + 1n;
-      if (!this.#used.has(offset)) return offset;
+  networkAround(address: Address): SpaceNetwork | undefined {
+    for (const [length, networks] of this.#byPrefix[address.family]) {
+      const network = networks.get(prefixOf(address, length).bits);
+      if (network) return network;
     }
     return undefined;
   }
 
-  addressesAt(offset: bigint): string[] {
-    return this.prefixes.map(({ family, bits }) => formatAddress({ family, bits: bits + offset }));
-  }
-
-  /** Locally administered and unicast; the rest is the first address's low 32 bits, so it can be read off. */
-  macAt(offset: bigint): string {
-    const low = ((this.prefixes[0]?.bits ?? 0n) + offset) & 0xffff_ffffn;
-    return formatMac((0x0a58n << 32n) | low);
-  }
-}
-
-/** The networks of one domain, found by zone, and the next place to cut one. */
-class DomainSpace {
-  pools: DomainPools = { pools: [], networkLength: { 4: 24, 6: 64 } };
-  readonly zones = new Map<string, Map<string, Network>>();
-  readonly #taken: Record<Family, TakenPrefixes> = {
-    4: new TakenPrefixes(),
-    6: new TakenPrefixes(),
-  };
-
-  add(id: string, network: Network): void {
-    const zone = this.zones.get(network.zone) ?? new Map<string, Network>();
-    this.zones.set(network.zone, zone.set(id, network));
-    for (const prefix of network.prefixes) this.#taken[prefix.family].count(prefix, 1);
+  add(network: SpaceNetwork): void {
+    const zone = this.zones.get(network.zone) ?? { all: new Map(), open: new Map() };
+    this.zones.set(network.zone, zone);
+    zone.all.set(network.id, network);
+    zone.open.set(network.id, network);
+    this.networks += 1;
+    this.#countCuts(network, 1);
+    for (const prefix of network.prefixes) {
+      this.taken[prefix.family].count(prefix, 1);
+      const networks = this.#byPrefix[prefix.family].get(prefix.length) ?? new Map();
+      this.#byPrefix[prefix.family].set(prefix.length, networks.set(prefix.bits, network));
+    }
   }
 
   /** No more addresses are handed out of the network; its prefixes stay taken. */
-  close(id: string, network: Network): void {
-    const zone = this.zones.get(network.zone);
-    zone?.delete(id);
-    if (zone?.size === 0) this.zones.delete(network.zone);
-  }
-
-  free(network: Network): void {
-    for (const prefix of network.prefixes) this.#taken[prefix.family].count(prefix, -1);
-  }
-
-  proposeNetwork(domain: string): Proposal {
-    const pools = this.pools.pools.map(parsePrefix);
-    const cidrs: string[] = [];
-    for (const family of new Set(pools.map((pool) => pool.family))) {
-      const own = pools.filter((pool) => pool.family === family);
-      const free = this.#taken[family].firstFree(own, this.pools.networkLength[family]);
-      if (free === undefined) {
-        const reason = `the IPv${family} pools of domain "${domain}" (${own.map(formatPrefix).join(", ")}) are exhausted`;
-        return { kind: "refused", reason };
-      }
-      cidrs.push(formatPrefix(free));
+  close(network: SpaceNetwork): void {
+    const { id, zone } = network;
+    for (const { family, length, bits } of network.prefixes) {
+      const byBits = this.#byPrefix[family].get(length);
+      if (byBits?.get(bits) === network) byBits.delete(bits);
+      if (byBits?.size === 0) this.#byPrefix[family].delete(length);
     }
-    if (cidrs.length > 0) return { kind: "network", cidrs };
-    return { kind: "refused", reason: `domain "${domain}" has no pools` };
+    this.networks -= 1;
+    this.#countCuts(network, -1);
+    const networks = this.zones.get(zone);
+    networks?.all.delete(id);
+    networks?.open.delete(id);
+    if (networks?.all.size === 0) this.zones.delete(zone);
+  }
+
+  free(network: SpaceNetwork): void {
+    for (const prefix of network.prefixes) this.taken[prefix.family].count(prefix, -1);
+  }
+
+  setClaims(cidrs: Iterable<string>): void {
+    const claims = new Set(cidrs);
+    for (const cidr of claims) if (!this.claims.has(cidr)) this.#countClaim(cidr, 1);
+    for (const cidr of this.claims) if (!claims.has(cidr)) this.#countClaim(cidr, -1);
+    this.claims = claims;
+  }
+
+  setPools(pools: DomainPools): void {
+    this.pools = pools;
+    this.cuts.clear();
+    for (const { all } of this.zones.values()) {
+      for (const network of all.values()) this.#countCuts(network, 1);
+    }
+  }
+
+  #countCuts({ prefixes }: SpaceNetwork, change: 1 | -1): void {
+    for (const pool of this.pools.pools) {
+      const prefix = parsePrefix(pool);
+      if (!prefixes.some((part) => prefixContains(prefix, part))) continue;
+      this.cuts.set(pool, (this.cuts.get(pool) ?? 0) + change);
+    }
+  }
+
+  #countClaim(cidr: string, change: 1 | -1): void {
+    const prefix = parsePrefix(cidr);
+    this.taken[prefix.family].count(prefix, change);
   }
 }
 
 export class AddressSpace {
   readonly #domains = new Map<string, DomainSpace>();
   readonly #known = new Set<string>();
-  readonly #networks = new Map<string, Network>();
+  readonly #networks = new Map<string, SpaceNetwork>();
   /** Networks that are gone while endpoints still have addresses of them. */
-  readonly #closed = new Map<string, Network>();
+  readonly #closed = new Map<string, SpaceNetwork>();
   /** Endpoint → what it holds, to give it back. */
   readonly #held = new Map<string, HeldAddresses>();
   /** Endpoints by network, also while the network is not known. */
@@ -171,63 +165,129 @@ export class AddressSpace {
       this.#known.delete(name);
     } else {
       this.#known.add(name);
-      this.#domain(name).pools = pools;
+      this.#domain(name).setPools(pools);
     }
+  }
+
+  /** How many networks the domain has, and how many have a part of each of its pools. */
+  usageOf(name: string): DomainCuts {
+    const { networks, cuts, pools } = this.#domain(name);
+    return {
+      networks,
+      pools: pools.pools.map((cidr) => ({ cidr, networks: cuts.get(cidr) ?? 0 })),
+    };
+  }
+
+  /** Parts of the domain's pools that are promised to networks to come, or rest. @throws {AddressError} */
+  setClaims(domain: string, cidrs: Iterable<string>): void {
+    this.#domain(domain).setClaims(cidrs);
   }
 
   /**
    * A network that goes while endpoints have addresses of it stays taken until the last of them is gone.
    * @throws {AddressError} when a CIDR cannot be read.
    */
-  setNetwork(id: string, cidrs: NetworkCidrs | undefined): void {
-    const network = cidrs && new Network(cidrs);
+  setNetwork(id: string, cidrs: NetworkCidrs | undefined): SpaceNetwork | undefined {
+    const network = cidrs && new SpaceNetwork(id, cidrs);
     const before = this.#networks.get(id);
     if (before) {
       this.#networks.delete(id);
-      this.#domain(before.domain).close(id, before);
+      this.#domain(before.domain).close(before);
       this.#closed.set(id, before);
     }
     if (network === undefined) {
       this.#freeUnheld(id);
-      return;
+      return undefined;
     }
     this.#free(id);
     this.#networks.set(id, network);
-    this.#domain(network.domain).add(id, network);
+    this.#domain(network.domain).add(network);
     for (const endpoint of this.#holders.get(id) ?? []) {
       const held = this.#held.get(endpoint);
-      if (held) countIn(network, held.addresses, 1);
+      if (held) network.hold(endpoint, held.addresses);
     }
+    return network;
+  }
+
+  network(id: string): SpaceNetwork | undefined {
+    return this.#networks.get(id);
+  }
+
+  /** Whether places may be free in the network; one that is full is passed over. */
+  setOpen(id: string, open: boolean): void {
+    const network = this.#networks.get(id);
+    const zone = network && this.#domains.get(network.domain)?.zones.get(network.zone);
+    if (network === undefined || zone === undefined) return;
+    if (!open) zone.open.delete(id);
+    else if (!zone.open.has(id)) zone.open.set(id, network);
+  }
+
+  isOpen(id: string): boolean {
+    const network = this.#networks.get(id);
+    const zone = network && this.#domains.get(network.domain)?.zones.get(network.zone);
+    return zone?.open.has(id) === true;
+  }
+
+  /** The zone's networks in the domain that are not known to be full. */
+  openNetworks(domain: string, zone: string): Iterable<SpaceNetwork> {
+    return this.#domains.get(domain)?.zones.get(zone)?.open.values() ?? [];
   }
 
   setEndpoint(id: string, held: HeldAddresses | undefined): void {
     const before = this.#held.get(id);
     if (before) this.#release(id, before);
     if (held) this.#hold(id, held);
-    if (before) this.#freeUnheld(before.network);
+    if (before?.network !== undefined) this.#freeUnheld(before.network);
   }
 
-  #hold(id: string, held: HeldAddresses): void {
-    this.#held.set(id, held);
-    const holders = this.#holders.get(held.network) ?? new Set<string>();
-    this.#holders.set(held.network, holders.add(id));
-    const network = this.#networks.get(held.network);
-    if (network) countIn(network, held.addresses, 1);
+  /** The network of the domain that contains the address, whatever its zone. */
+  networkAround(domain: string, address: Address): SpaceNetwork | undefined {
+    return this.#domains.get(domain)?.networkAround(address);
   }
 
-  /** Addresses for one more endpoint of the zone. Proposing twice without storing gives different addresses. */
-  propose(domain: string, zone: string): Proposal {
+  /** Endpoints that have this address without a network. */
+  looseHolders(domain: string, address: string): readonly string[] {
+    return [...(this.#domains.get(domain)?.loose.get(address) ?? [])];
+  }
+
+  /** Whether the address lies in the domain's pools. */
+  isInPools(domain: string, address: Address): boolean {
+    const { pools } = this.#domain(domain).pools;
+    return pools.some((pool) => prefixContains(parsePrefix(pool), address));
+  }
+
+  /** Searches for parts of the pools go on behind these; from the first pool's beginning where there are none. */
+  continueBehind(domain: string, cidrs: readonly string[]): void {
+    const { taken } = this.#domain(domain);
+    const prefixes = cidrs.map(parsePrefix);
+    for (const family of [4, 6] as const) {
+      taken[family].continueBehind(prefixes.find((prefix) => prefix.family === family));
+    }
+  }
+
+  /** CIDRs for one more network, of each family that the pools have. Cutting twice gives the same. */
+  cut(domain: string, wish: CutWish = {}): Cut {
     if (!this.#known.has(domain)) {
       return { kind: "refused", reason: `domain "${domain}" does not exist` };
     }
     const space = this.#domain(domain);
-    for (const [id, network] of space.zones.get(zone) ?? []) {
-      const offset = network.freeOffset();
-      if (offset === undefined) continue;
-      const addresses = network.addressesAt(offset);
-      return { kind: "addresses", network: id, addresses, mac: network.macAt(offset) };
+    const pools = space.pools.pools.map(parsePrefix);
+    const outside = wish.pools?.find((part) => !pools.some((pool) => prefixContains(pool, part)));
+    if (outside) {
+      const reason = `${formatPrefix(outside)} is not in the pools of domain "${domain}" (${list(pools)})`;
+      return { kind: "refused", reason };
     }
-    return space.proposeNetwork(domain);
+    const parts = wish.pools ?? pools;
+    const cidrs: string[] = [];
+    for (const family of new Set(parts.map((part) => part.family))) {
+      const own = parts.filter((part) => part.family === family);
+      const around = wish.around?.find((address) => address.family === family);
+      const free = around ? cutAround(space, own, around) : cutNext(space, family, own);
+      if (free === undefined) return { kind: "refused", reason: noRoom(domain, own, around) };
+      cidrs.push(formatPrefix(free));
+    }
+    if (cidrs.length > 0) return { kind: "cut", cidrs };
+    return { kind: "refused", reason: `domain "${domain}" has no pools` };
   }
 
   #domain(name: string): DomainSpace {
@@ -247,17 +307,65 @@ export class AddressSpace {
     this.#domain(network.domain).free(network);
   }
 
+  #hold(id: string, held: HeldAddresses): void {
+    this.#held.set(id, held);
+    if (held.network === undefined) {
+      const { loose } = this.#domain(held.domain);
+      for (const address of held.addresses) {
+        loose.set(address, (loose.get(address) ?? new Set()).add(id));
+      }
+      return;
+    }
+    const holders = this.#holders.get(held.network) ?? new Set<string>();
+    this.#holders.set(held.network, holders.add(id));
+    this.#networks.get(held.network)?.hold(id, held.addresses);
+  }
+
   #release(id: string, held: HeldAddresses): void {
     this.#held.delete(id);
+    if (held.network === undefined) {
+      const { loose } = this.#domain(held.domain);
+      for (const address of held.addresses) {
+        const holders = loose.get(address);
+        holders?.delete(id);
+        if (holders?.size === 0) loose.delete(address);
+      }
+      return;
+    }
     const holders = this.#holders.get(held.network);
     holders?.delete(id);
     if (holders?.size === 0) this.#holders.delete(held.network);
-    const network = this.#networks.get(held.network);
-    if (network) countIn(network, held.addresses, -1);
+    this.#networks.get(held.network)?.release(id, held.addresses);
   }
 }
 
-function countIn(network: Network, addresses: readonly string[], change: 1 | -1): void {
-  const offsets = new Set(addresses.map((address) => network.offsetOf(address)));
-  for (const offset of offsets) if (offset !== undefined) network.count(offset, change);
+function list(prefixes: readonly Prefix[]): string {
+  return prefixes.map(formatPrefix).join(", ");
+}
+
+function cutNext(space: DomainSpace, family: Family, pools: readonly Prefix[]): Prefix | undefined {
+  return space.taken[family].nextFree(pools, space.pools.networkLength[family]);
+}
+
+function cutAround(
+  space: DomainSpace,
+  pools: readonly Prefix[],
+  address: Address,
+): Prefix | undefined {
+  const pool = pools.find((each) => prefixContains(each, address));
+  if (pool === undefined) return undefined;
+  const length = Math.max(space.pools.networkLength[address.family], pool.length);
+  const candidate = prefixOf(address, length);
+  return space.taken[address.family].isFree(candidate) ? candidate : undefined;
+}
+
+function noRoom(domain: string, pools: readonly Prefix[], around: Address | undefined): string {
+  const family = pools[0]?.family ?? 4;
+  if (around === undefined) {
+    return `the IPv${family} pools of domain "${domain}" (${list(pools)}) are exhausted`;
+  }
+  const address = formatAddress(around);
+  return pools.some((pool) => prefixContains(pool, around))
+    ? `no network can be made around ${address}: a part of it is in use or rests`
+    : `${address} is not in the pools (${list(pools)})`;
 }

@@ -63,6 +63,10 @@ const statusSchema = Type.Object(
 
 export type Network = CustomObject<typeof specSchema, typeof statusSchema>;
 
+/** On networks that the controller made, and takes away again. */
+export const managedByLabel = "app.kubernetes.io/managed-by";
+export const managedByIsobar = "isobar";
+
 function count(number: number | undefined): string {
   return number === undefined ? "<unknown>" : String(number);
 }
