@@ -16,28 +16,28 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { buildCniExecutable } from "../src/lab/cni-runtime.ts";
+import { type CniRun, invokeCni } from "./cni/invoke.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "isobar-cni-"));
 const socket = join(folder, "run", "agent.sock");
 const pending = `${socket}.pending`;
 let executable = "";
 
-interface Run {
-  readonly code: number | null;
-  readonly output: string;
-}
-
-async function run(environment: Record<string, string>, input: string | object = {}): Promise<Run> {
-  const child = spawn(executable, { env: environment, stdio: ["pipe", "pipe", "inherit"] });
-  child.stdin.on("error", () => undefined);
-  child.stdin.end(typeof input === "string" ? input : JSON.stringify({ socket, ...input }));
-  const exit = new Promise<number | null>((resolve) => child.once("close", resolve));
-  const [output, code] = await Promise.all([text(child.stdout), exit]);
-  return { code, output };
+async function run(
+  environment: Record<string, string>,
+  input: string | object = {},
+): Promise<CniRun> {
+  const json = typeof input === "string" ? input : JSON.stringify({ socket, ...input });
+  return await invokeCni(executable, environment, json);
 }
 
 /** Parsed, and only the members of interest. */
-function errorOf(result: Run): { cniVersion: string; code: number; msg: string; details: string } {
+function errorOf(result: CniRun): {
+  cniVersion: string;
+  code: number;
+  msg: string;
+  details: string;
+} {
   assert.equal(result.code, 1, result.output);
   return JSON.parse(result.output);
 }

@@ -15,6 +15,7 @@ import type { Ack } from "../southbound/messages.ts";
 import type { Delta } from "../southbound/resources.ts";
 import { AgentMetrics, type AgentReadings } from "./agent-metrics.ts";
 import { Attachments } from "./attachments.ts";
+import { installConflist, installExecutable } from "./cni-installer.ts";
 import { CniService } from "./cni-service.ts";
 import type { AgentConfig } from "./config.ts";
 import { ConnectionReview, mayRevoke } from "./connection-review.ts";
@@ -29,6 +30,7 @@ import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
 import { listenLocally } from "./local-server.ts";
 import { NodeState } from "./node-state.ts";
 import { followFlows } from "./openflow-link.ts";
+import { PendingRequests } from "./pending-requests.ts";
 import { Readiness } from "./readiness.ts";
 import { describeRefusals } from "./refusal.ts";
 import { twoRoundsMs } from "./revalidation.ts";
@@ -38,7 +40,7 @@ import { attachmentOf, differenceOf, localFacts } from "./switch-ports.ts";
 import { TunnelPeers } from "./tunnel-peers.ts";
 
 /** Work that is retried until it succeeds. */
-type Duty = "bridge" | "gateway";
+type Duty = "bridge" | "gateway" | "cni";
 /** `stragglers`: connections let in by packets that were on their way through the switch during the review. */
 type Review = "connections" | "stragglers";
 
@@ -57,6 +59,7 @@ export class Agent {
   readonly #readiness: Readiness;
   readonly #attachments: Attachments;
   readonly #cni: CniService;
+  readonly #pending: PendingRequests;
   readonly #review: ConnectionReview;
   readonly #duties: WorkQueue<Duty>;
   readonly #reviews: WorkQueue<Review>;
@@ -64,6 +67,7 @@ export class Agent {
   readonly #metrics = new AgentMetrics(() => this.#readings());
   readonly #failure = Promise.withResolvers<never>();
   #facts: ReadonlyMap<string, LocalFact> = new Map();
+  #flowsMayChange = false;
   /** Whether connections may be tracked that no rule admits any more: after a start nobody knows. */
   #reviewDue = true;
   /** Settles when the latest review that was due is over. */
@@ -114,6 +118,7 @@ export class Agent {
       unavailable: () => this.#unavailable(),
       log,
     });
+    this.#pending = new PendingRequests({ folder: `${config.socket}.pending`, log });
     const control = (): string => findControlSocket(config.rundir);
     const table = new ConnectionTable(control, `${config.datapathType}@ovs-${config.datapathType}`);
     this.#review = new ConnectionReview({ state: this.#state, table, control, log });
@@ -153,6 +158,7 @@ export class Agent {
     await mkdir(dirname(socket), { recursive: true });
     // The dummy datapath has ports, but no network interfaces behind them.
     if (this.#config.datapathType !== "dummy") await guardKernel();
+    await this.#prepareCni();
     const server = await listenLocally(socket, log, async (request, cancelled) =>
       this.#handle(request, cancelled),
     );
@@ -169,6 +175,7 @@ export class Agent {
             this.#peers.connected(client);
             this.#review.connected(client);
             this.#due("gateway");
+            this.#due("cni");
           },
         }),
         Promise.race([aborted(signal), this.#failure.promise]),
@@ -176,6 +183,7 @@ export class Agent {
     } finally {
       failed.abort();
       await server.close();
+      this.#pending[Symbol.dispose]();
       await rm(socket, { force: true });
       clearTimeout(this.#stragglers);
       await this.#reviews[Symbol.asyncDispose]();
@@ -248,7 +256,10 @@ export class Agent {
 
   /** Before resources and ports are both known, flows that are still needed would be taken for surplus. */
   #allowChanges(): void {
-    if (this.#state.complete && this.#database.ready) this.#flows.enable();
+    if (!this.#state.complete || !this.#database.ready || this.#flowsMayChange) return;
+    this.#flowsMayChange = true;
+    this.#flows.enable();
+    this.#due("cni");
   }
 
   /**
@@ -282,6 +293,11 @@ export class Agent {
         await this.#database.updateOwn(await this.#gateway.ports());
         await this.#gateway.apply();
         break;
+      case "cni": {
+        const { cni } = this.#config;
+        if (cni !== undefined && this.#unavailable() === undefined) await installConflist(cni);
+        break;
+      }
     }
   }
 
@@ -307,6 +323,18 @@ export class Agent {
       case "status":
         return this.#status();
     }
+  }
+
+  /** Before the socket is there: a container that went meanwhile is not attached any more for those who ask. */
+  async #prepareCni(): Promise<void> {
+    const { cni } = this.#config;
+    if (cni !== undefined) await installExecutable(cni);
+    await this.#pending.start(
+      async (attachment) => await this.#attachments.forget(attachment),
+      async ({ container, interface: name }) => {
+        await this.#attachments.detach({ type: "detach", container, interface: name });
+      },
+    );
   }
 
   /** Without a controller what is known can still be attached, and what is not waits. */

@@ -26,6 +26,8 @@ import {
   listInterfaces,
 } from "./container-interface.ts";
 import { CommandError } from "../runtime/errors.ts";
+import type { AttachmentName } from "../cni/network-config.ts";
+import { type ExpectedInterface, findInterfaceFaults } from "./container-check.ts";
 import { AttachError } from "./errors.ts";
 import { requireNetns } from "./netns.ts";
 import type { Readiness } from "./readiness.ts";
@@ -52,6 +54,8 @@ export interface AttachmentsOptions {
 
 /** How long changes of ports wait for the switch's database. */
 const databaseTimeoutMs = 3_000;
+/** How long a check waits for changes that are on their way to the switch. */
+const convergenceMs = 2_000;
 
 export class Attachments {
   readonly #options: AttachmentsOptions;
@@ -105,6 +109,40 @@ export class Attachments {
   }
 
   /**
+   * Whether the container's interface, its port and its policies are as attach has left them.
+   * @throws {AttachError} saying what is not
+   */
+  async check(
+    name: AttachmentName,
+    expected: ExpectedInterface,
+    cancelled: AbortSignal,
+  ): Promise<void> {
+    const port = portNameOf(name.container, name.interface);
+    await this.#inTurn(port, async () => await this.#check(port, expected, cancelled));
+  }
+
+  /** Detaches what is attached to the CNI network and not among the valid. */
+  async collect(network: string, valid: readonly AttachmentName[]): Promise<void> {
+    const kept = new Set(valid.map((one) => portNameOf(one.container, one.interface)));
+    const stale = [...this.#records.values()].filter(
+      (record) => record.network === network && !kept.has(record.port),
+    );
+    await Promise.all(
+      stale.map(async ({ port, endpoint }) => {
+        // One that is being attached is younger than the list of the valid.
+        if (this.#turns.has(port)) return;
+        this.#options.log.info({ endpoint, port }, "no container has it any more");
+        await this.#inTurn(port, async () => await this.#remove(port));
+      }),
+    );
+  }
+
+  /** For a container that went while there was no agent: `recover` does the rest. @throws {CommandError} */
+  async forget({ container, interface: name }: AttachmentName): Promise<void> {
+    await deleteInterfaces([portNameOf(container, name)]);
+  }
+
+  /**
    * Compares the records with the switch's ports and the node's interfaces, and completes or removes what is half made.
    * To be called when the switch's database has been reached anew, where the switch's ports are network interfaces.
    */
@@ -133,6 +171,26 @@ export class Attachments {
     await deleteInterfaces(orphans);
   }
 
+  async #check(port: string, expected: ExpectedInterface, cancelled: AbortSignal): Promise<void> {
+    const { readiness, database } = this.#options;
+    const record = this.#records.get(port);
+    if (record === undefined) {
+      throw new AttachError("unknown-container", "the container is not attached");
+    }
+    await requireNetns(expected.netns);
+    const faults = [...(await findInterfaceFaults(expected))];
+    const made = database.ports().get(port);
+    if (made?.ofport === undefined) {
+      faults.push(
+        `the switch has no port ${port}${made?.error === undefined ? "" : `: ${made.error}`}`,
+      );
+    }
+    if (faults.length > 0) throw new AttachError("faulty", faults.join("; "));
+    const signal = AbortSignal.any([AbortSignal.timeout(convergenceMs), cancelled]);
+    const key = { id: record.endpoint, uid: record.uid };
+    await readiness.enforced(key, await readiness.endpoint(key, signal), signal);
+  }
+
   async #attach(port: string, request: AttachRequest, cancelled: AbortSignal): Promise<Attached> {
     const { readiness, file, database } = this.#options;
     await requireNetns(request.netns);
@@ -158,6 +216,7 @@ export class Attachments {
       if (!whole) await createInterface(plan);
       await this.#addPort(record, await database.bridge(signal));
       await readiness.enforced(key, endpoint, signal);
+      await requireNetns(request.netns, "netns-gone");
       this.#options.log.info({ endpoint: endpoint.id, port }, "attached");
       return describe(plan);
     } catch (error) {

@@ -66,9 +66,32 @@ export class CniService {
         throw new CniError(code, unavailable.reason);
       }
       case "CHECK":
+        await this.#check(request, cancelled);
+        return undefined;
       case "GC":
-        throw new CniError("nodeFailure", `${request.command} is not there yet`);
+        await this.#options.attachments.collect(request.network, request.valid);
+        return undefined;
     }
+  }
+
+  async #check(request: RequestOf<"CHECK">, cancelled: AbortSignal): Promise<void> {
+    const { netns, interface: name, prevResult } = request;
+    const { interfaces, ips, routes } = prevResult;
+    const index = interfaces.findIndex((one) => one.name === name && one.sandbox === netns);
+    const own = interfaces[index];
+    if (own === undefined) {
+      const text = `network configuration: prevResult has no interface ${name} in ${netns}`;
+      throw new CniError("invalidConfig", text);
+    }
+    const addresses = ips
+      .filter((one) => one.interface === index)
+      .map(({ address }) => address.replace(/\/\d+$/, ""));
+    const destinations = routes.map(({ dst }) => dst);
+    await this.#options.attachments.check(
+      request,
+      { netns, interface: name, mac: own.mac, addresses, routes: destinations },
+      cancelled,
+    );
   }
 
   async #add(request: RequestOf<"ADD">, cancelled: AbortSignal): Promise<object> {
@@ -120,6 +143,8 @@ const failures: Readonly<Record<AttachFailure, readonly [code: CniErrorCode, pre
   "netns-gone": ["unknownContainer", "CNI_NETNS: "],
   "interface-exists": ["invalidEnvironment", "CNI_IFNAME: "],
   refused: ["invalidConfig", ""],
+  "unknown-container": ["unknownContainer", ""],
+  faulty: ["checkFailed", ""],
   invalid: ["nodeFailure", ""],
   internal: ["nodeFailure", ""],
 };

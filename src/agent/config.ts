@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import type { StreamAddress } from "../runtime/stream-address.ts";
 
+import type { CniInstallation } from "./cni-installer.ts";
+
 /** `system` is the kernel's datapath, `netdev` the one in user space, `dummy` one for tests. */
 export type DatapathType = "system" | "netdev" | "dummy";
 
@@ -33,6 +35,8 @@ export interface AgentConfig {
   readonly socket: string;
   /** The node's addresses in the network between nodes; what the controller says of the node when empty. */
   readonly underlayAddresses: readonly string[];
+  /** Where container runtimes look for plugins; without it nothing is installed. */
+  readonly cni?: CniInstallation;
   /** The domain that the node itself takes part in. */
   readonly gatewayDomain: string;
   /** Of VXLAN, the same on all nodes. */

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { uuidsOf } from "../ovsdb/value.ts";
 import type { Log } from "../runtime/log.ts";
 import { OvsdbClient } from "../switch/ovsdb-client.ts";
+import { removeCni } from "./cni-installer.ts";
 import type { AgentConfig } from "./config.ts";
 import { deleteInterfaces, listInterfaces } from "./container-interface.ts";
 import { removeKernelGuard } from "./kernel-guard.ts";
@@ -25,6 +26,7 @@ export async function uninstall(config: AgentConfig, log: Log): Promise<void> {
   } finally {
     await client.close();
   }
+  if (config.cni !== undefined) await removeCni(config.cni);
   await deleteInterfaces([...(await listInterfaces())].filter(isAttachmentPort));
   await removeNetfilter(ownPorts.gateway.name);
   await removeKernelGuard();

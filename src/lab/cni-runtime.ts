@@ -1,6 +1,8 @@
 // What a container runtime does with CNI: runs a network's plugin in the node's network namespace, and keeps what ADD
 // answered for DEL (CNI specification, section 3).
 import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { runCommand } from "../runtime/command.ts";
@@ -8,6 +10,7 @@ import { LabError } from "./errors.ts";
 
 const buildScript = fileURLToPath(new URL("../../tools/build-cni.sh", import.meta.url));
 const executable = fileURLToPath(new URL("../../build/isobar-cni", import.meta.url));
+const confName = "10-isobar.conflist";
 
 /** Path of the CNI executable, built anew when its source is newer. @throws {CommandError} */
 export async function buildCniExecutable(): Promise<string> {
@@ -16,9 +19,10 @@ export async function buildCniExecutable(): Promise<string> {
 }
 
 export interface CniRuntimeOptions {
-  readonly executable: string;
-  /** The plugin's configuration, as a runtime passes it on. */
-  readonly config: Readonly<Record<string, unknown>>;
+  /** Folder of plugins. */
+  readonly binDir: string;
+  /** Folder of network configurations. */
+  readonly confDir: string;
   /** Path of the node's network namespace. */
   readonly nodeNetns: string;
 }
@@ -58,8 +62,22 @@ export class CniRuntime {
     this.#results.delete(key);
   }
 
+  /** The first plugin's configuration as it is passed on. The kubelet tries again what takes longer. */
+  async #config(): Promise<object> {
+    const path = join(this.#options.confDir, confName);
+    let conflist: { readonly name: string; readonly plugins: readonly object[] };
+    try {
+      conflist = JSON.parse(await readFile(path, "utf8"));
+    } catch (cause) {
+      throw new LabError("the network plugin is not ready", { cause });
+    }
+    const { name, plugins } = conflist;
+    return { ...plugins[0], cniVersion: "1.1.0", name, attachTimeoutSeconds: 5 };
+  }
+
   async #run(command: string, attachment: CniAttachment, extra: object): Promise<Result> {
-    const { config, nodeNetns, executable: program } = this.#options;
+    const { binDir, nodeNetns } = this.#options;
+    const config = await this.#config();
     const { container, netns, interface: name, args } = attachment;
     const env = {
       CNI_COMMAND: command,
@@ -69,10 +87,10 @@ export class CniRuntime {
       CNI_ARGS: Object.entries(args)
         .map(([key, value]) => `${key}=${value}`)
         .join(";"),
-      CNI_PATH: "/opt/cni/bin",
+      CNI_PATH: binDir,
       PATH: process.env["PATH"] ?? "",
     };
-    const child = spawn("nsenter", [`--net=${nodeNetns}`, program], {
+    const child = spawn("nsenter", [`--net=${nodeNetns}`, join(binDir, "isobar")], {
       env,
       stdio: ["pipe", "pipe", "inherit"],
     });

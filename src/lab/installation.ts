@@ -40,17 +40,6 @@ const defaultDomain = {
   spec: { vni: 1, pools: ["10.128.0.0/14", "fd00:10:128::/48"] },
 };
 
-/** The kubelet tries again what takes longer. */
-function networkConfig(socket: string): Readonly<Record<string, unknown>> {
-  return {
-    cniVersion: "1.1.0",
-    name: "isobar",
-    type: "isobar",
-    socket,
-    attachTimeoutSeconds: 5,
-  };
-}
-
 const limits = { maxMessageSize: 4 << 20, maxQueuedSize: 1 << 20 } as const;
 const startTimeoutMs = 20_000;
 
@@ -59,18 +48,17 @@ export class Installation implements AsyncDisposable {
   readonly #supervisor = new Supervisor();
   readonly #runtimes: ReadonlyMap<string, CniRuntime>;
 
-  private constructor(paths: LabPaths, nodes: readonly LabNode[], executable: string) {
+  private constructor(paths: LabPaths, nodes: readonly LabNode[]) {
     this.#paths = paths;
-    const runtimes = nodes.map((node) => {
-      const config = networkConfig(this.agentSocket(node.name));
-      return [node.name, new CniRuntime({ executable, config, nodeNetns: node.netns })] as const;
+    const runtimes = nodes.map(({ name, netns }) => {
+      return [name, new CniRuntime({ ...this.#cniFolders(name), nodeNetns: netns })] as const;
     });
     this.#runtimes = new Map(runtimes);
   }
 
   static async start({ paths, network, onProgress }: InstallationOptions): Promise<Installation> {
-    const executable = await buildCniExecutable();
-    const installation = new Installation(paths, network.nodes, executable);
+    await buildCniExecutable();
+    const installation = new Installation(paths, network.nodes);
     try {
       onProgress("starting the API server, the controller and the agents");
       await installation.#startApiServer();
@@ -169,8 +157,11 @@ export class Installation implements AsyncDisposable {
   #startAgent(node: LabNode): void {
     const stateDir = join(this.#paths.directory, "nodes", node.name, "agent");
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const { binDir, confDir } = this.#cniFolders(node.name);
     const flags = {
       node: node.name,
+      "cni-bin-dir": binDir,
+      "cni-conf-dir": confDir,
       controller: this.#controllerSocket,
       rundir: node.rundir,
       ovsdb: node.databaseSocket,
@@ -180,6 +171,11 @@ export class Installation implements AsyncDisposable {
       "underlay-address": node.addresses.join(","),
     };
     this.#start("agent", flags, node);
+  }
+
+  #cniFolders(node: string): { readonly binDir: string; readonly confDir: string } {
+    const folder = join(this.#paths.directory, "nodes", node, "cni");
+    return { binDir: join(folder, "bin"), confDir: join(folder, "net.d") };
   }
 
   get #controllerSocket(): string {

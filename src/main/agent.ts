@@ -1,5 +1,6 @@
 // The node agent's executable. One runs on each node, in the node's network namespace, as root.
 import { hostname } from "node:os";
+import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { Agent } from "../agent/agent.ts";
 import { type AgentConfig, type ControllerAccess, detectDatapathType } from "../agent/config.ts";
@@ -26,6 +27,9 @@ interface Flags {
   readonly stateDir: string;
   readonly socket: string;
   readonly underlayAddress: readonly string[];
+  readonly cniBinDir?: string;
+  readonly cniConfDir?: string;
+  readonly cniChain: readonly string[];
   readonly gatewayDomain: string;
   readonly tunnelUdpPort: string;
   readonly linkLocal: readonly string[];
@@ -67,6 +71,16 @@ function linkLocalPrefix(text: string): string {
   );
 }
 
+/** @throws {RangeError} */
+function cniOf({ cniBinDir, cniConfDir, cniChain, socket }: Flags): Pick<AgentConfig, "cni"> {
+  if (cniBinDir === undefined && cniConfDir === undefined) return {};
+  if (cniBinDir === undefined || cniConfDir === undefined) {
+    throw new RangeError("--cni-bin-dir and --cni-conf-dir belong together");
+  }
+  const executable = fileURLToPath(new URL("../../build/isobar-cni", import.meta.url));
+  return { cni: { binDir: cniBinDir, confDir: cniConfDir, executable, chain: cniChain, socket } };
+}
+
 /** @throws {RangeError} when there is a controller that the agent could not prove itself to */
 function accessOf({ controller, controllersDir, ca, cert, key, token }: Flags): ControllerAccess {
   const controllers = controller.map(parseStreamAddress);
@@ -99,6 +113,7 @@ function configOf(flags: Flags): AgentConfig {
     stateDir: flags.stateDir,
     socket: flags.socket,
     underlayAddresses: flags.underlayAddress,
+    ...cniOf(flags),
     gatewayDomain: flags.gatewayDomain,
     tunnelUdpPort: portNumber(flags.tunnelUdpPort),
     linkLocal: flags.linkLocal.map(linkLocalPrefix),
@@ -153,6 +168,16 @@ const command = new Command("isobar-agent")
     option("--state-dir <dir>", "where the agent keeps what it knows").default("/var/lib/isobar"),
   )
   .addOption(option("--socket <path>", "the agent's own socket").default("/run/isobar/agent.sock"))
+  .addOption(option("--cni-bin-dir <dir>", "install the CNI executable there, e.g. /opt/cni/bin"))
+  .addOption(
+    option(
+      "--cni-conf-dir <dir>",
+      "write the CNI configuration there, e.g. /etc/cni/net.d, once ready",
+    ),
+  )
+  .addOption(
+    listOption("--cni-chain <plugin>", "plugin to chain behind, such as portmap; may be repeated"),
+  )
   .addOption(
     listOption(
       "--underlay-address <address>",

@@ -96,6 +96,9 @@ export type AttachFailure =
   | "netns-gone"
   | "interface-exists"
   | "refused"
+  /** Not as it was made. */
+  | "unknown-container"
+  | "faulty"
   /** The node could not. */
   | "invalid"
   | "internal";

@@ -1,0 +1,31 @@
+// Runs a CNI executable as a container runtime does.
+import { spawn } from "node:child_process";
+import { text } from "node:stream/consumers";
+
+export interface CniRun {
+  readonly code: number | null;
+  /** Standard output as it is. */
+  readonly output: string;
+}
+
+/** `netns`: path of the network namespace that the runtime is in. */
+export async function invokeCni(
+  executable: string,
+  environment: Readonly<Record<string, string>>,
+  input: string,
+  netns?: string,
+): Promise<CniRun> {
+  const argv = netns === undefined ? [executable] : ["nsenter", `--net=${netns}`, executable];
+  // Of the environment only what is given: nsenter must be found nevertheless.
+  const env =
+    netns === undefined ? environment : { PATH: process.env["PATH"] ?? "", ...environment };
+  const child = spawn(argv[0]!, argv.slice(1), { env, stdio: ["pipe", "pipe", "inherit"] });
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(input);
+  const exit = new Promise<number | null>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  const [output, code] = await Promise.all([text(child.stdout), exit]);
+  return { code, output };
+}
