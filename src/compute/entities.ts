@@ -52,6 +52,8 @@ export class Group {
   hosts: Counter<string> | undefined;
   /** Policies that isolate its members. Written by Postures. */
   isolating: CompactSet<Policy> | undefined;
+  /** Policies of which it is the subject. Written by Subjects. */
+  readonly subjectOf = new CompactSet<string>();
   /** The rules of which it is the subject. Written by Spans. */
   ruleSet: RuleSet | undefined;
   /** Rule sets that name it. Written by Spans. */

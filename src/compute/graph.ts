@@ -27,6 +27,7 @@ import { Relevance } from "./relevance.ts";
 import { Rules } from "./rules.ts";
 import { SharedResources } from "./shared-resources.ts";
 import { Spans } from "./spans.ts";
+import { type PolicyReach, Subjects } from "./subjects.ts";
 import { Work } from "./work.ts";
 
 function domainResource({ name, vni, pools, unmasqueraded }: Domain): DomainResource {
@@ -42,12 +43,16 @@ export class ComputeDelta {
   readonly endpoints: EncodedDelta;
   /** Groups, rules and postures by node; nodes to which nothing of this is to be told are not in it. */
   readonly byNode: ReadonlyMap<string, EncodedDelta>;
+  /** Policies that changed, or that are to be in force on other nodes than before; perhaps some that are not. */
+  readonly reach: PolicyReach;
 
   constructor(
     underlay: EncodedDelta,
     endpoints: EncodedDelta,
     byNode: ReadonlyMap<string, EncodedDelta>,
+    reach: PolicyReach,
   ) {
+    this.reach = reach;
     this.underlay = underlay;
     this.endpoints = endpoints;
     this.byNode = byNode;
@@ -76,6 +81,7 @@ export class Compute {
   readonly #nodeAddresses = new NodeAddresses(this.#groups);
   readonly #rules = new Rules(this.#groups, this.#hosts, this.work);
   readonly #postures = new Postures(this.#groups, this.work);
+  readonly #subjects = new Subjects(this.#groups);
   readonly #spans = new Spans(this.#identities, this.work);
 
   setZone(name: string, zone: Zone | undefined): void {
@@ -113,8 +119,9 @@ export class Compute {
     const rules = this.#rules.update(policies, groups, hosts);
     const postures = this.#postures.update(policies, identities, groups);
     const byNode = this.#spans.update({ rules, groups, hosts, nodeGroups, identities, postures });
+    const reach = this.#subjects.update(policies, groups, identities);
     this.#inputs.settle();
-    return new ComputeDelta(underlay, this.#identities.takeDelta(), byNode);
+    return new ComputeDelta(underlay, this.#identities.takeDelta(), byNode, reach);
   }
 
   /** Everything that a node must hold, as of the last flush: for an agent that connects. */
@@ -124,6 +131,11 @@ export class Compute {
       this.#spans.stateOf(node),
       this.#identities.all,
     ]);
+  }
+
+  /** The nodes on which the policy is to be in force, as of the last flush: those that have a subject of it. */
+  nodesOf(policy: string): ReadonlySet<string> {
+    return this.#subjects.nodesOf(policy);
   }
 
   /** What each of the policy's rules costs, as of the last flush; empty for a policy that enforces nothing. */
@@ -157,6 +169,7 @@ export class Compute {
       this.#hosts,
       this.#nodeAddresses,
       this.#rules,
+      this.#subjects,
     ];
     return indexes.reduce((sum, index) => sum + index.size, 0);
   }

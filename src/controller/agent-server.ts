@@ -7,6 +7,7 @@ import type { Ack, Hello } from "../southbound/messages.ts";
 import type { ResourceKey, ResourceKind } from "../southbound/resources.ts";
 import { ControllerSession, type ControllerStep } from "../southbound/session.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
+import type { NodeProgress } from "./policy-realisation.ts";
 import { sourceOf } from "./source-model.ts";
 
 /** What changed at one revision: for every node, and for single ones in addition. */
@@ -132,6 +133,12 @@ export class AgentServer implements Disposable {
     for (const { stream, unready } of this.#connections.values()) {
       if (unready.has(name)) stream.close();
     }
+  }
+
+  /** `undefined` for a node whose agent is not connected. */
+  progressOf(node: string): NodeProgress | undefined {
+    const connection = this.#connections.get(node);
+    return connection && { revision: connection.revision, confirmed: connection.session.confirmed };
   }
 
   status(): AgentSessionStatus[] {

@@ -5,10 +5,14 @@ import type { Log } from "../runtime/log.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { MessageServer } from "../runtime/message-server.ts";
 import type { StreamAddress, TlsCredentials } from "../runtime/stream-address.ts";
+import type { Ack } from "../southbound/messages.ts";
 import { AgentServer, type AgentSessionStatus } from "./agent-server.ts";
 import { ControllerMetrics } from "./controller-metrics.ts";
 import type { AddressTimes } from "./network-keeper.ts";
 import type { WatchProgress } from "./object-watch.ts";
+import { PolicyRealisation } from "./policy-realisation.ts";
+import type { PolicyStatusTimings } from "./policy-status-queue.ts";
+import { nameWithin, sourceOf } from "./source-model.ts";
 import { Source, type SourceAccess } from "./source.ts";
 
 export interface ControllerOptions {
@@ -22,6 +26,8 @@ export interface ControllerOptions {
   readonly nodeOfToken?: (token: string, source: string) => Promise<string>;
   /** How long addresses rest, empty networks stay, and so on; what is absent is as usual. */
   readonly addressTimes?: Partial<AddressTimes>;
+  /** When policies and nodes get written on them what has come of them; not at all when `false`. */
+  readonly writesStatus?: PolicyStatusTimings | false;
   readonly log: Log;
 }
 
@@ -50,6 +56,11 @@ export class Controller {
     ...this.#compute.counts,
     unreadSources: this.#incomplete().size,
   }));
+  readonly #realisation = new PolicyRealisation({
+    nodesOf: (policy) => this.#compute.nodesOf(policy),
+    progressOf: (node) => this.#agents.progressOf(node),
+    onChange: (policy) => this.#sourceOf(policy)?.policyChanged(nameWithin(policy)),
+  });
   #revision = 1;
   #servers: MessageServer[] = [];
   #seen: ControllerStatus["seen"] = {};
@@ -70,6 +81,8 @@ export class Controller {
           isAlone: sources.length === 1,
           inputs: this.#compute,
           metrics: this.#metrics,
+          statusOf: (policy) => this.#realisation.statusOf(policy),
+          writesStatus: options.writesStatus ?? {},
           onChange: () => this.#scheduleFlush(),
           log: access.name === "" ? log : log.child({ source: access.name }),
         }),
@@ -79,10 +92,7 @@ export class Controller {
       stateOf: (node) => ({ revision: this.#revision, full: this.#compute.stateOf(node) }),
       unreadySources: () => this.#incomplete(),
       ...(options.nodeOfToken !== undefined && { nodeOfToken: options.nodeOfToken }),
-      onAck: (node, { revision }) => {
-        log.debug({ node, revision }, "confirmed");
-        this.#metrics.confirmed(revision);
-      },
+      onAck: (node, ack) => this.#acknowledged(node, ack),
       metrics: this.#metrics,
       log,
     });
@@ -177,7 +187,23 @@ export class Controller {
     this.#revision += 1;
     this.#metrics.published(this.#revision);
     this.#agents.publish({ revision: this.#revision, deltaFor: (node) => delta.of(node) });
+    this.#realisation.told(delta.reach);
     this.#seen = this.#progress();
+  }
+
+  #acknowledged(node: string, ack: Ack): void {
+    this.#options.log.debug({ node, revision: ack.revision }, "confirmed");
+    this.#metrics.confirmed(ack.revision);
+    this.#realisation.acknowledged(node, ack);
+    const refusals = ack.errors.map(
+      ({ resource, message }) => `${resource.kind} ${resource.id}: ${message}`,
+    );
+    this.#sourceOf(node)?.nodeConfirmed(nameWithin(node), refusals);
+  }
+
+  #sourceOf(id: string): Source | undefined {
+    const name = sourceOf(id);
+    return this.#sources.find((source) => source.name === name);
   }
 
   #progress(): ControllerStatus["seen"] {

@@ -1,7 +1,7 @@
 // Turns what the API server holds into the inputs of the controller's two cores: the compute graph and the addresses.
 // Keys are `namespace/name`, or names for kinds without a namespace. An object is `undefined` once it is gone.
-import { equalJson } from "../apimachinery/json.ts";
 import type { KindDefinition } from "../apimachinery/kind.ts";
+import { equalJson } from "../apimachinery/json.ts";
 import { type EventSink, subjectOf } from "../client/event-recorder.ts";
 import { type AddressAnnotations, annotation, parseAddressRequest } from "../ipam/request.ts";
 import {
@@ -32,6 +32,8 @@ import type { ModelInputs } from "./source-model.ts";
 export interface ModelFeedOptions {
   readonly compute: ModelInputs;
   readonly addresses: AddressController;
+  /** The policy was set, or somebody has written on it. */
+  readonly onPolicy: (id: string) => void;
   readonly events: EventSink;
   readonly log: Log;
 }
@@ -119,14 +121,25 @@ export class ModelFeed {
     this.#options.compute.setNode(name, object === undefined ? undefined : translateNode(object));
   }
 
-  setNetworkPolicy(key: string, object: unknown): void {
+  setNetworkPolicy(key: string, object: unknown, old: unknown): void {
+    const id = `NetworkPolicy/${key}`;
+    if (this.#isWrittenOn(id, object, old)) return;
     const translation = object === undefined ? undefined : translateNetworkPolicy(object);
-    this.#setPolicy(`NetworkPolicy/${key}`, translation, networkPolicyKind, object);
+    this.#setPolicy(id, translation, networkPolicyKind, object);
   }
 
-  setClusterNetworkPolicy(name: string, object: unknown): void {
+  setClusterNetworkPolicy(name: string, object: unknown, old: unknown): void {
+    const id = clusterNetworkPolicyId(name);
+    if (this.#isWrittenOn(id, object, old)) return;
     const translation = object === undefined ? undefined : translateClusterNetworkPolicy(object);
-    this.#setPolicy(clusterNetworkPolicyId(name), translation, clusterNetworkPolicyKind, object);
+    this.#setPolicy(id, translation, clusterNetworkPolicyKind, object);
+  }
+
+  /** What comes of a policy is written on it, and is no change of the policy. */
+  #isWrittenOn(id: string, object: unknown, old: unknown): boolean {
+    this.#options.onPolicy(id);
+    if (object === undefined || old === undefined) return false;
+    return equalJson(fieldAt(object, "spec") ?? {}, fieldAt(old, "spec") ?? {});
   }
 
   #setPolicy(

@@ -15,13 +15,14 @@ import { endpointKind } from "../kinds/endpoint.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { networkKind } from "../kinds/network.ts";
 import { networkPolicyKind } from "../kinds/network-policy.ts";
-import { nodeKind } from "../kinds/node.ts";
+import { type Node, nodeKind } from "../kinds/node.ts";
 import { podKind } from "../kinds/pod.ts";
 import type { Pod } from "../kinds/pod-type.ts";
 import { checkObject } from "../apimachinery/object.ts";
 import type { Log } from "../runtime/log.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
 import type { ModelFeed } from "./model-feed.ts";
+import { networkUnavailable } from "./node-condition.ts";
 
 /** `object` is undefined for one that is gone, and `old` is then what it was. */
 type SetObject = (key: string, object: unknown, old: unknown) => void;
@@ -39,12 +40,12 @@ interface Watched {
   readonly kind: string;
   readonly reflector: Pick<
     Reflector<KubeObject, Stripped>,
-    "synced" | "resourceVersion" | "size" | "run"
+    "synced" | "resourceVersion" | "size" | "run" | "get"
   >;
 }
 
 /** What is kept of an object. */
-interface Stripped {
+export interface Stripped {
   /** Why it is not to be trusted; then only its metadata is kept. */
   readonly problems?: readonly FieldError[];
   readonly metadata: {
@@ -52,6 +53,7 @@ interface Stripped {
     readonly namespace?: string;
     readonly uid: string;
     readonly resourceVersion: string;
+    readonly generation?: number;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
     readonly creationTimestamp?: string;
@@ -63,15 +65,26 @@ interface Stripped {
   readonly status?: unknown;
 }
 
+const ownPrefix = "isobar.io/";
+
+/** What Isobar's own annotations say; others' are long, kubectl's whole configurations for example. */
+function ownAnnotations(
+  annotations: Readonly<Record<string, string>> = {},
+): Pick<Stripped["metadata"], "annotations"> {
+  const own = Object.entries(annotations).filter(([name]) => name.startsWith(ownPrefix));
+  return own.length === 0 ? {} : { annotations: Object.fromEntries(own) };
+}
+
 function stripMetadata({ metadata }: KubeObject): Stripped["metadata"] {
-  const { name, namespace, uid, resourceVersion, labels, annotations } = metadata;
+  const { name, namespace, uid, resourceVersion, generation, labels } = metadata;
   return {
     name,
     uid,
     resourceVersion,
     ...(namespace === undefined ? {} : { namespace }),
+    ...(generation === undefined ? {} : { generation }),
     ...(labels === undefined ? {} : { labels }),
-    ...(annotations === undefined ? {} : { annotations }),
+    ...ownAnnotations(metadata.annotations),
   };
 }
 
@@ -91,26 +104,21 @@ function stripOwn(object: KubeObject): Stripped {
   return { ...stripped, metadata: { ...stripped.metadata, ...life } };
 }
 
-const ownPrefix = "isobar.io/";
-
-/** What Isobar's own annotations say. */
-function ownAnnotations(
-  annotations: Readonly<Record<string, string>> = {},
-): Pick<Stripped["metadata"], "annotations"> {
-  const own = Object.entries(annotations).filter(([name]) => name.startsWith(ownPrefix));
-  return own.length === 0 ? {} : { annotations: Object.fromEntries(own) };
+/** Of a node, what a kubelet renews all the time is left out: images, capacity, the other conditions. */
+function stripNode(node: Node): Stripped {
+  const { addresses, conditions = [] } = node.status ?? {};
+  const network = conditions.filter(({ type }) => type === networkUnavailable);
+  return { metadata: stripMetadata(node), status: { addresses, conditions: network } };
 }
 
 /** A pod's specification is long, and there are many pods: only its place, ports and phase are kept. */
 function stripPod(pod: Pod): Stripped {
-  const { annotations, ...metadata } = stripMetadata(pod);
   const owners = pod.metadata.ownerReferences?.filter(({ controller }) => controller === true);
   const { nodeName, hostNetwork, containers = [], initContainers = [] } = pod.spec ?? {};
   const { phase, podIP, podIPs } = pod.status ?? {};
   return {
     metadata: {
-      ...metadata,
-      ...ownAnnotations(annotations),
+      ...stripMetadata(pod),
       ...(owners && owners.length > 0 && { ownerReferences: owners }),
     },
     spec: {
@@ -166,16 +174,18 @@ export class ObjectWatch {
     const { feed } = options;
     this.#watched = [
       this.#watch(domainKind, strip, (key, object) => feed.setDomain(key, object)),
-      this.#watch(nodeKind, strip, (key, object) => feed.setNode(key, object)),
+      this.#watch(nodeKind, stripNode, (key, object) => feed.setNode(key, object)),
       this.#watch(namespaceKind, strip, (key, object) => feed.setNamespace(key, object)),
       this.#watch(networkKind, stripOwn, (key, object) => feed.setNetwork(key, object)),
       this.#watch(endpointKind, stripOwn, (key, object, old) => feed.setEndpoint(key, object, old)),
-      this.#watch(networkPolicyKind, strip, (key, object) => feed.setNetworkPolicy(key, object)),
+      this.#watch(networkPolicyKind, strip, (key, object, old) =>
+        feed.setNetworkPolicy(key, object, old),
+      ),
       // Clusters need not have it.
       this.#watch(
         clusterNetworkPolicyKind,
         strip,
-        (key, object) => feed.setClusterNetworkPolicy(key, object),
+        (key, object, old) => feed.setClusterNetworkPolicy(key, object, old),
         { optional: true },
       ),
       this.#watch(podKind, stripPod, (key, object) => feed.setPod(key, object)),
@@ -185,6 +195,13 @@ export class ObjectWatch {
   /** Resolves once every kind has been listed: before that the model has gaps, and nobody may be told of it. */
   get synced(): Promise<unknown> {
     return Promise.all(this.#watched.map(({ reflector }) => reflector.synced));
+  }
+
+  /** What is kept of an object; `undefined` for one that is not there or not sound. */
+  find(kind: string, namespace: string | undefined, name: string): Stripped | undefined {
+    const watched = this.#watched.find((each) => each.kind === kind);
+    const object = watched?.reflector.get(namespace, name);
+    return isSound(object) ? object : undefined;
   }
 
   /** How far each kind has been followed. */

@@ -33,6 +33,11 @@ export function qualifiedName(source: string, name: string): string {
   return source === "" ? name : `${source}${separator}${name}`;
 }
 
+/** What the source itself calls it. */
+export function nameWithin(id: string): string {
+  return id.slice(id.indexOf(separator) + 1);
+}
+
 export interface SourceModelOptions {
   /** Empty for the first source. */
   readonly name: string;

@@ -1,13 +1,18 @@
 // One API server that the controller follows: its objects into the model, addresses for its pods back to it. Within a source
 // everything has its own names; sources know nothing of one another.
 import type { ApiClient } from "../client/api-client.ts";
-import type { EventSink } from "../client/event-recorder.ts";
+import { type EventSink, subjectOf } from "../client/event-recorder.ts";
+import { nodeKind } from "../kinds/node.ts";
 import type { Log } from "../runtime/log.ts";
 import { AddressWorker } from "./address-worker.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
 import { ModelFeed } from "./model-feed.ts";
 import type { AddressTimes } from "./network-keeper.ts";
 import { ObjectWatch, type WatchProgress } from "./object-watch.ts";
+import { isNetworkReady, writeNetworkReady } from "./node-condition.ts";
+import type { PolicyStatus } from "./policy-realisation.ts";
+import { PolicyStatusQueue, type PolicyStatusTimings } from "./policy-status-queue.ts";
+import { type PolicyStatusWriters, policyStatusWriters } from "./policy-status.ts";
 import { type ModelInputs, SourceModel } from "./source-model.ts";
 
 /** Where a source is read and written. */
@@ -32,6 +37,10 @@ export interface SourceOptions extends SourceAccess {
   /** How long addresses rest, empty networks stay, and so on; what is absent is as usual. */
   readonly addressTimes: Partial<AddressTimes> | undefined;
   readonly isAlone: boolean;
+  /** How far a policy has come, by its name in the model. */
+  readonly statusOf: (policy: string) => PolicyStatus;
+  /** When to write on policies and nodes what has come of them; not at all when `false`. */
+  readonly writesStatus: PolicyStatusTimings | false;
   readonly inputs: ModelInputs;
   /** Something was set in the model. */
   readonly onChange: () => void;
@@ -44,11 +53,25 @@ export class Source implements AsyncDisposable {
   readonly #model: SourceModel;
   readonly #addresses: AddressWorker;
   readonly #watch: ObjectWatch;
+  readonly #statuses: PolicyStatusQueue | undefined;
+  readonly #writers: PolicyStatusWriters;
+  readonly #options: SourceOptions;
+  /** Nodes whose condition was written, by uid: their news may be late. */
+  readonly #readyNodes = new Set<string>();
   #isComplete = false;
 
   constructor(options: SourceOptions) {
     const { name, client, events, isAlone, inputs, onChange, metrics, log, addressTimes } = options;
+    this.#options = options;
     this.name = name;
+    this.#writers = policyStatusWriters(client);
+    if (options.writesStatus !== false) {
+      this.#statuses = new PolicyStatusQueue({
+        write: async (policy, isStarting) => await this.#writeStatus(policy, isStarting),
+        onError: (policy, error) => log.warn({ policy, err: error }, "status is not written"),
+        ...options.writesStatus,
+      });
+    }
     this.#model = new SourceModel({ name, isAlone, inputs });
     const times = { ...defaultAddressTimes, ...addressTimes };
     this.#addresses = new AddressWorker({
@@ -59,7 +82,13 @@ export class Source implements AsyncDisposable {
       log,
     });
     const addresses = this.#addresses.controller;
-    const feed = new ModelFeed({ compute: this.#model, addresses, events, log });
+    const feed = new ModelFeed({
+      compute: this.#model,
+      addresses,
+      events,
+      onPolicy: (id) => this.policyChanged(id),
+      log,
+    });
     this.#watch = new ObjectWatch({
       client,
       feed,
@@ -85,6 +114,29 @@ export class Source implements AsyncDisposable {
     return this.#addresses.pending;
   }
 
+  /** The status of a policy may be another. */
+  policyChanged(id: string): void {
+    this.#statuses?.add(id);
+  }
+
+  /** The node's switch has everything in force but what is named here. */
+  nodeConfirmed(name: string, refusals: readonly string[]): void {
+    const node = this.#watch.find("Node", undefined, name);
+    if (node === undefined || this.#options.writesStatus === false) return;
+    const { client, events, log } = this.#options;
+    if (refusals.length > 0) {
+      const regarding = subjectOf(nodeKind, node.metadata);
+      const message = `its switch does not take: ${refusals.join("; ")}`;
+      events.record({ regarding, type: "Warning", reason: "FlowsRefused", message });
+    }
+    if (isNetworkReady(node) || this.#readyNodes.has(node.metadata.uid)) return;
+    this.#readyNodes.add(node.metadata.uid);
+    writeNetworkReady(client, name, new Date()).catch((error: unknown) => {
+      this.#readyNodes.delete(node.metadata.uid);
+      log.warn({ node: name, err: error }, "the node's condition is not written");
+    });
+  }
+
   /** Follows the source until the signal is aborted. `onComplete` is called once, when all of it is in the model. */
   async run(signal: AbortSignal, onComplete: () => void): Promise<void> {
     const watching = this.#watch.run(signal);
@@ -98,7 +150,20 @@ export class Source implements AsyncDisposable {
     await watching;
   }
 
+  async #writeStatus(id: string, isStarting: boolean): Promise<"done" | "later"> {
+    const [kind = "", ...place] = id.split("/");
+    const [name = "", namespace] = place.toReversed();
+    const object = this.#watch.find(kind, namespace, name);
+    const writer = this.#writers[kind];
+    if (object === undefined || writer === undefined) return "done";
+    const status = this.#options.statusOf(this.#model.idOf(id));
+    if (isStarting && status.realised < status.nodes) return "later";
+    await writer.write(object, status);
+    return "done";
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#statuses?.[Symbol.asyncDispose]();
     await this.#addresses[Symbol.asyncDispose]();
   }
 }

@@ -29,6 +29,7 @@ interface Flags {
   readonly cert?: string;
   readonly key?: string;
   readonly metricsListen?: string;
+  readonly status: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -100,6 +101,7 @@ async function run(flags: Flags, log: Log, signal: AbortSignal): Promise<void> {
   const controller = new Controller({
     sources,
     listen,
+    writesStatus: flags.status ? {} : false,
     log,
     ...(credentials !== undefined && { credentials }),
     ...(nodeOfToken !== undefined && { nodeOfToken }),
@@ -163,6 +165,7 @@ const program = new Command(component)
       .env("ISOBAR_ADVERTISE")
       .default([]),
   )
+  .option("--no-status", "write nothing on policies and nodes of what has come of them")
   .option("--ca <file>", "PEM certificate that signs controllers and agents")
   .option("--cert <file>", "PEM certificate of this controller")
   .option("--key <file>", "PEM key of this controller")

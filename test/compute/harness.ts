@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Compute } from "../../src/compute/graph.ts";
+import type { PolicyReach } from "../../src/compute/subjects.ts";
 import { type EncodedDelta, keyText } from "../../src/southbound/encoded.ts";
 import type { Resource } from "../../src/southbound/resources.ts";
 import { type Change, nodeNames } from "./arbitrary.ts";
@@ -39,6 +40,7 @@ function normal(resource: Resource): Resource {
 export class Harness {
   readonly compute = new Compute();
   readonly world = new World();
+  #nodesOf: ReadonlyMap<string, ReadonlySet<string>> = new Map();
   #agents: ReadonlyMap<string, NodeState> = new Map(nodeNames.map((node) => [node, new Map()]));
 
   apply(changes: Iterable<Change>): void {
@@ -60,6 +62,27 @@ export class Harness {
       const full = stateFrom(this.compute.stateOf(node));
       assert.deepEqual(sorted(full), sorted(state), `stateOf(${node}) as told by deltas`);
     }
+    this.#checkReach(reference, delta.reach);
+  }
+
+  /** Every policy's nodes are as defined, and each that came or went was told. */
+  #checkReach(reference: Reference, reach: PolicyReach): void {
+    const ids = [...this.world.policies.keys()];
+    const nodesOf = new Map(ids.map((id) => [id, this.compute.nodesOf(id)]));
+    for (const [id, nodes] of nodesOf) {
+      assert.deepEqual(
+        [...nodes].toSorted(),
+        [...reference.nodesOf(id)].toSorted(),
+        `nodes of ${id}`,
+      );
+      const told = reach.get(id);
+      if (told === "all") continue;
+      const before = this.#nodesOf.get(id) ?? new Set();
+      const moved = [...nodes, ...before].filter((node) => nodes.has(node) !== before.has(node));
+      for (const node of moved) assert.ok(told?.has(node), `${id} reaches ${node}`);
+    }
+    for (const id of this.#nodesOf.keys()) if (!nodesOf.has(id)) assert.ok(reach.has(id));
+    this.#nodesOf = nodesOf;
   }
 
   clear(): void {

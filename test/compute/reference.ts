@@ -117,6 +117,13 @@ export class Reference {
     });
   }
 
+  /** The nodes that have a subject of the policy. */
+  nodesOf(policy: string): ReadonlySet<string> {
+    const subject = this.#world.policies.get(policy)?.subject;
+    const subjects = subject === undefined ? [] : this.#members(subject);
+    return new Set(subjects.map(({ node }) => node));
+  }
+
   #isolating(endpoint: Endpoint, direction: Direction): readonly string[] {
     const zone = this.#world.zones.get(endpoint.zone) ?? fail();
     return [...this.#world.policies.values()]

@@ -17,15 +17,20 @@ export class FollowingAgent implements AsyncDisposable {
   readonly node: string;
   readonly resources = new Map<string, Resource>();
   /** What its switch does not take. */
-  refuses: (resource: Resource) => string | undefined = () => undefined;
+  readonly #refuses: (resource: Resource) => string | undefined;
   /** Awaited before each confirmation. */
   gate: Promise<unknown> = Promise.resolve();
   isFollowing = false;
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
 
-  constructor(node: string, controller: string) {
+  constructor(
+    node: string,
+    controller: string,
+    refuses: (resource: Resource) => string | undefined = () => undefined,
+  ) {
     this.node = node;
+    this.#refuses = refuses;
     const link = new ControllerLink({
       directory: new ControllerDirectory({ controllers: [{ kind: "unix", path: controller }] }),
       node,
@@ -62,7 +67,7 @@ export class FollowingAgent implements AsyncDisposable {
 
   #refusals(): Refusal[] {
     return [...this.resources.values()].flatMap((resource) => {
-      const message = this.refuses(resource);
+      const message = this.#refuses(resource);
       return message === undefined ? [] : [{ resource, message }];
     });
   }

@@ -11,6 +11,7 @@ import { networkPolicyKind, type NetworkPolicy } from "../../src/kinds/network-p
 import { nodeKind } from "../../src/kinds/node.ts";
 import { podKind } from "../../src/kinds/pod.ts";
 import { createLog } from "../../src/runtime/log.ts";
+import type { Resource } from "../../src/southbound/resources.ts";
 import { FollowingAgent } from "./following-agent.ts";
 
 /** Keeps what was reported. */
@@ -42,14 +43,15 @@ export class RunningController implements AsyncDisposable {
     this.controller = new Controller({
       sources,
       listen: [{ kind: "unix", path: this.socket }],
+      writesStatus: { settleMs: 100, startMs: 1_500 },
       log: createLog({ name: "controller", level: "fatal" }),
       ...options,
     });
     this.#done = this.controller.run(this.#stop.signal);
   }
 
-  agent(node: string): FollowingAgent {
-    return new FollowingAgent(node, this.socket);
+  agent(node: string, refuses?: (resource: Resource) => string | undefined): FollowingAgent {
+    return new FollowingAgent(node, this.socket, refuses);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

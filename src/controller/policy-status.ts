@@ -1,0 +1,33 @@
+// Puts each policy's status where users look for it: on the policy. Every kind has its own way.
+import type { ApiClient } from "../client/api-client.ts";
+import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
+import type { Stripped } from "./object-watch.ts";
+import { renderAnnotations, writeAnnotations } from "./policy-annotations.ts";
+import type { PolicyStatus } from "./policy-realisation.ts";
+
+/** Writes the status of one kind's policies. */
+interface PolicyStatusWriter {
+  /**
+   * Writes what differs from what the object says already, and nothing when nothing does. It must not stand against changes of
+   * others, and succeeds when the object is gone.
+   */
+  write(object: Stripped, status: PolicyStatus): Promise<void>;
+}
+
+/** By kind. */
+export type PolicyStatusWriters = Readonly<Record<string, PolicyStatusWriter>>;
+
+export function policyStatusWriters(client: ApiClient): PolicyStatusWriters {
+  return { NetworkPolicy: networkPolicyWriter(client) };
+}
+
+function networkPolicyWriter(client: ApiClient): PolicyStatusWriter {
+  return {
+    async write(object, status) {
+      const { namespace = "", name, uid, generation, annotations = {} } = object.metadata;
+      const policy = { namespace, name, uid, generation, annotations };
+      const { problems } = translateNetworkPolicy(object);
+      await writeAnnotations(client, policy, renderAnnotations(policy, status, problems));
+    },
+  };
+}
