@@ -1,6 +1,6 @@
 // Runs every test, in stages: what needs nothing but Node first, then what needs Open vSwitch, then what needs network
-// namespaces (one file at a time: they measure real packets). The stage cluster runs only when it is named: it needs a
-// Kubernetes, which ./isobar builds for it. Ends with one line that counts them all.
+// namespaces (one file at a time: they measure real packets). The stages chart and cluster run only when they are named: they need
+// Helm and a Kubernetes, which are built once. Ends with one line that counts them all.
 import { globSync } from "node:fs";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
@@ -23,6 +23,8 @@ const stages: readonly Stage[] = [
   },
   { name: "ovs", files: ["test/ovs/*.test.ts"], concurrency: 2 },
   { name: "lab", files: ["test/lab/*.test.ts"], concurrency: 1, root: true },
+  // Needs Go, to build Helm once.
+  { name: "chart", files: ["test/chart/*.test.ts"], concurrency: 2, onDemand: true },
   {
     name: "cluster",
     files: ["test/cluster/*.test.ts"],

@@ -118,7 +118,7 @@ export function createProgram(): Command {
   program
     .command("test")
     .description(
-      "run all tests but those on a real Kubernetes, or the stages named: unit, ovs, lab",
+      "run all tests but those on a real Kubernetes, or the stages named: unit, ovs, lab, chart",
     )
     .argument("[stage...]")
     .option("--cluster", "the tests on a real Kubernetes, which is built the first time", false)

@@ -1,0 +1,52 @@
+{{- define "isobar.labels" -}}
+app.kubernetes.io/name: isobar
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "isobar.selector" -}}
+app.kubernetes.io/name: isobar
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "isobar.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/* The node's own address, as part of HOST:PORT. */}}
+{{- define "isobar.nodeHost" -}}
+{{- if eq .Values.nodeAddressFamily "IPv6" }}[$(NODE_ADDRESS)]{{ else }}$(NODE_ADDRESS){{ end }}
+{{- end }}
+
+{{- define "isobar.nodeAddressVariable" -}}
+- name: NODE_ADDRESS
+  valueFrom:
+    fieldRef:
+      fieldPath: status.hostIP
+{{- end }}
+
+{{- define "isobar.probes" -}}
+{{- /* Kubelet looks at the node's address: the pods are on its network. */ -}}
+startupProbe:
+  httpGet: {path: /healthz, port: {{ .port }}}
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /healthz, port: {{ .port }}}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: {path: /readyz, port: {{ .port }}}
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end }}
+
+{{- define "isobar.cniConfig" -}}
+{{- $isobar := dict "type" "isobar" "attachTimeoutSeconds" (int .Values.cni.attachTimeoutSeconds) -}}
+{{- $plugins := concat (list $isobar) .Values.cni.chained -}}
+{{- dict "cniVersion" "1.0.0" "name" "isobar" "plugins" $plugins | toPrettyJson }}
+{{- end }}
