@@ -89,6 +89,46 @@ function addLab(program: Command): void {
     .action(async (options) => (await import("./lab-probe.ts")).labProbe(options));
 }
 
+function parseSeconds(text: string): number {
+  if (!/^\d{1,4}$/.test(text)) throw new InvalidArgumentError("expected seconds, 0 to 9999");
+  return Number(text);
+}
+
+function kubeconfigOption(): Option {
+  const description = "ask this API server instead of the lab's";
+  return new Option("--kubeconfig <file>", description).env("KUBECONFIG");
+}
+
+function addIpam(program: Command): void {
+  const ipam = program
+    .command("ipam")
+    .description("addresses: who has which, and whether all is right");
+  ipam
+    .command("check")
+    .description("prove that no address is given out twice or lost; exit code 1 if one is")
+    .option("--repair", "put right what can be, and say what was done", false)
+    .option(
+      "--settle <seconds>",
+      "how long something must look wrong to count; changes under way do for a moment",
+      parseSeconds,
+      5,
+    )
+    .addOption(labOption())
+    .addOption(kubeconfigOption())
+    .addOption(outputOption())
+    .action(async (options) => (await import("./ipam-check.ts")).ipamCheck(options));
+  ipam
+    .command("show")
+    .description("pools, networks and their usage, or who has an address")
+    .argument("[what]", "an address, a namespace or NAMESPACE/POD; everything when absent")
+    .addOption(labOption())
+    .addOption(kubeconfigOption())
+    .addOption(outputOption())
+    .action(async (what, options) =>
+      (await import("./ipam-show.ts")).ipamShow({ ...options, what }),
+    );
+}
+
 export function createProgram(): Command {
   const program = new Command("isobar")
     .description("Policy-based networking for pods, virtual machines and servers, on Open vSwitch.")
@@ -115,6 +155,7 @@ export function createProgram(): Command {
     .action(async (source, destination, port, options) =>
       (await import("./explain.ts")).explain({ source, destination, port, ...options }),
     );
+  addIpam(program);
   program
     .command("test")
     .description(

@@ -23,7 +23,7 @@ export const annotation = {
 } as const;
 
 const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
-const longestKeepSeconds = 365 * 86_400;
+const longestSeconds = 365 * 86_400;
 
 /** A pod's annotations go before its namespace's. The problems say what was expected and what came. */
 export function parseAddressRequest(
@@ -87,7 +87,13 @@ function parsePools(text: string): readonly Prefix[] | undefined {
 
 function parseKeep(text: string): { readonly seconds: number | undefined } | undefined {
   if (text === "owner") return { seconds: undefined };
-  const match = /^([1-9]\d{0,8})([smhd])$/.exec(text);
+  const seconds = parseSeconds(text) ?? 0;
+  return seconds > 0 ? { seconds } : undefined;
+}
+
+/** A time of at most a year, such as 0s, 90s, 10m, 24h or 7d. */
+export function parseSeconds(text: string): number | undefined {
+  const match = /^(\d{1,9})([smhd])$/.exec(text);
   const seconds = Number(match?.[1]) * (unitSeconds[match?.[2] ?? ""] ?? Number.NaN);
-  return seconds <= longestKeepSeconds ? { seconds } : undefined;
+  return seconds <= longestSeconds ? seconds : undefined;
 }

@@ -1,9 +1,10 @@
 // The controller's executable.
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { ApiClient } from "../client/api-client.ts";
 import { defaultConfigPath, loadClientConfig } from "../client/in-cluster.ts";
 import { EventRecorder } from "../client/event-recorder.ts";
 import { Controller } from "../controller/controller.ts";
+import { parseSeconds } from "../ipam/request.ts";
 import { Enrolment } from "../controller/enrolment.ts";
 import type { SourceAccess } from "../controller/source.ts";
 import { StatusServer } from "../controller/status-server.ts";
@@ -30,6 +31,8 @@ interface Flags {
   readonly key?: string;
   readonly metricsListen?: string;
   readonly status: boolean;
+  readonly addressQuarantine: number;
+  readonly networkIdle: number;
   readonly logLevel: LogLevel;
 }
 
@@ -102,6 +105,10 @@ async function run(flags: Flags, log: Log, signal: AbortSignal): Promise<void> {
     sources,
     listen,
     writesStatus: flags.status ? {} : false,
+    addressTimes: {
+      quarantineMs: flags.addressQuarantine * 1000,
+      emptyMs: flags.networkIdle * 1000,
+    },
     log,
     ...(credentials !== undefined && { credentials }),
     ...(nodeOfToken !== undefined && { nodeOfToken }),
@@ -136,6 +143,14 @@ function openSource(
     log.warn({ err: error, reports, source: name }, "events could not be written");
   const events = resources.use(new EventRecorder({ client, component, onLost }));
   return { name, client, events };
+}
+
+function parseTime(text: string): number {
+  const seconds = parseSeconds(text);
+  if (seconds === undefined) {
+    throw new InvalidArgumentError("expected a time such as 0s, 90s, 10m or 24h");
+  }
+  return seconds;
 }
 
 const program = new Command(component)
@@ -174,6 +189,18 @@ const program = new Command(component)
       "--metrics-listen <host:port>",
       "answer /metrics, /healthz and /readyz there over plain HTTP; nowhere when absent",
     ).env("ISOBAR_METRICS_LISTEN"),
+  )
+  .addOption(
+    new Option("--address-quarantine <time>", "how long an address rests before it is used again")
+      .env("ISOBAR_ADDRESS_QUARANTINE")
+      .argParser(parseTime)
+      .default(60, "60s"),
+  )
+  .addOption(
+    new Option("--network-idle <time>", "how long a network may be empty before it is removed")
+      .env("ISOBAR_NETWORK_IDLE")
+      .argParser(parseTime)
+      .default(600, "10m"),
   )
   .addOption(
     new Option("--log-level <level>", "least severe to log")
