@@ -19,6 +19,7 @@ import { type Node, nodeKind } from "../kinds/node.ts";
 import { podKind } from "../kinds/pod.ts";
 import type { Pod } from "../kinds/pod-type.ts";
 import { checkObject } from "../apimachinery/object.ts";
+import { staticPodAnnotation } from "../kubernetes/pod.ts";
 import type { Log } from "../runtime/log.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
 import type { ModelFeed } from "./model-feed.ts";
@@ -67,11 +68,16 @@ export interface Stripped {
 
 const ownPrefix = "isobar.io/";
 
-/** What Isobar's own annotations say; others' are long, kubectl's whole configurations for example. */
-function ownAnnotations(
+/**
+ * Isobar's own annotations, and the one by which a static pod's kubelet knows it. Others' are long, kubectl's whole
+ * configurations for example.
+ */
+function knownAnnotations(
   annotations: Readonly<Record<string, string>> = {},
 ): Pick<Stripped["metadata"], "annotations"> {
-  const own = Object.entries(annotations).filter(([name]) => name.startsWith(ownPrefix));
+  const own = Object.entries(annotations).filter(
+    ([name]) => name.startsWith(ownPrefix) || name === staticPodAnnotation,
+  );
   return own.length === 0 ? {} : { annotations: Object.fromEntries(own) };
 }
 
@@ -84,7 +90,7 @@ function stripMetadata({ metadata }: KubeObject): Stripped["metadata"] {
     ...(namespace === undefined ? {} : { namespace }),
     ...(generation === undefined ? {} : { generation }),
     ...(labels === undefined ? {} : { labels }),
-    ...ownAnnotations(metadata.annotations),
+    ...knownAnnotations(metadata.annotations),
   };
 }
 

@@ -31,7 +31,7 @@ function namedPortsOf(pod: unknown): readonly NamedPort[] {
 }
 
 /** On the pod that stands for a static pod in the API: the uid by which its kubelet knows it. */
-const staticPodAnnotation = "kubernetes.io/config.hash";
+export const staticPodAnnotation = "kubernetes.io/config.hash";
 
 /** The pod's uids as a container runtime may name them: kubelet passes on its own for a static pod. */
 function uidsOf(pod: unknown): readonly string[] {

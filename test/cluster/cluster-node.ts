@@ -15,6 +15,7 @@ import { Supervisor } from "../../src/lab/supervisor.ts";
 import { runCommand } from "../../src/runtime/command.ts";
 import { cgroupOf } from "./cgroups.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { pauseImage } from "./images.ts";
 import type { Programs } from "./programs.ts";
 import { until } from "./until.ts";
 
@@ -25,14 +26,9 @@ export interface ClusterNodeOptions {
   readonly plane: ControlPlane;
   /** Of this node alone. */
   readonly directory: string;
-  /** Archive of the image of all containers. */
-  readonly image: string;
+  /** Archives, which take the place of a registry. */
+  readonly images: readonly string[];
 }
-
-/** The image's name in manifests; containerd has it without asking a registry. */
-const workloadImage = "isobar.test/workload:1";
-const pauseImage = "isobar.test/pause:1";
-export const imageNames = [workloadImage, pauseImage];
 
 /** Folders of a real node, each of which is this node's own. */
 const folders = [
@@ -92,13 +88,14 @@ export class ClusterNode {
     for (const folder of folders) mkdirSync(this.folder(folder), { recursive: true });
     cpSync(standardPlugins, this.folder("/opt/cni/bin"), { recursive: true });
     await this.#configureKubelet();
+    await this.#configureProxy();
     await this.#startInit();
     this.startProgram("containerd", [
       "containerd",
       "--config=/etc/kubernetes/containerd.toml",
       "--log-level=warn",
     ]);
-    await this.#importImage();
+    await this.#importImages();
     this.startProgram("kubelet", [
       this.#options.programs.kubernetes,
       "kubelet",
@@ -106,6 +103,11 @@ export class ClusterNode {
       "--kubeconfig=/etc/kubernetes/kubelet.kubeconfig",
       `--hostname-override=${this.name}`,
       `--node-ip=${this.host.addresses.join(",")}`,
+    ]);
+    this.startProgram("kube-proxy", [
+      this.#options.programs.kubernetes,
+      "kube-proxy",
+      "--config=/etc/kubernetes/kube-proxy.json",
     ]);
   }
 
@@ -191,11 +193,12 @@ export class ClusterNode {
     renameSync(`${this.#initFile}.new`, this.#initFile);
   }
 
-  async #importImage(): Promise<void> {
-    const { image } = this.#options;
+  async #importImages(): Promise<void> {
     const socket = join(this.folder("/run/containerd"), "containerd.sock");
     await until(`containerd of ${this.name}`, () => existsSync(socket));
-    await this.run("ctr", "--namespace=k8s.io", "images", "import", image);
+    for (const image of this.#options.images) {
+      await this.run("ctr", "--namespace=k8s.io", "images", "import", image);
+    }
   }
 
   async #configureKubelet(): Promise<void> {
@@ -224,6 +227,8 @@ export class ClusterNode {
       },
       imageGCHighThresholdPercent: 100,
       nodeStatusUpdateFrequency: "2s",
+      // How soon a pod sees a ConfigMap that was not there when it started.
+      syncFrequency: "5s",
       makeIPTablesUtilChains: false,
       registerWithTaints: [],
     };
@@ -233,6 +238,22 @@ export class ClusterNode {
     const kubeconfig = await plane.makeKubeconfig(`system:node:${this.name}`, ["system:nodes"]);
     writeFileSync(join(etc, "kubelet.kubeconfig"), kubeconfig, { mode: 0o600 });
     writeFileSync(join(etc, "containerd.toml"), containerdConfig);
+  }
+
+  async #configureProxy(): Promise<void> {
+    const etc = this.folder("/etc/kubernetes");
+    const config = {
+      apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
+      kind: "KubeProxyConfiguration",
+      mode: "nftables",
+      hostnameOverride: this.name,
+      clientConnection: { kubeconfig: "/etc/kubernetes/kube-proxy.kubeconfig" },
+      // The machine's own, which a namespace cannot change.
+      conntrack: { maxPerCore: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
+    };
+    writeFileSync(join(etc, "kube-proxy.json"), JSON.stringify(config));
+    const kubeconfig = await this.#options.plane.makeKubeconfig("system:kube-proxy", []);
+    writeFileSync(join(etc, "kube-proxy.kubeconfig"), kubeconfig, { mode: 0o600 });
   }
 }
 

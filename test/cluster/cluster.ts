@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LabNetwork } from "../../src/lab/network/lab-network.ts";
-import { ClusterNode, imageNames } from "./cluster-node.ts";
+import { ClusterNode } from "./cluster-node.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { writeImage } from "./image.ts";
+import { isobarSpec, workloadSpec } from "./images.ts";
 import { Kubectl } from "./kubectl.ts";
 import { type Programs, findPrograms } from "./programs.ts";
 import { removeCluster } from "./remove-cluster.ts";
@@ -122,13 +123,22 @@ async function startParts(
     programs,
     directory: join(directory, "control-plane"),
   });
-  const image = join(directory, "workload.tar");
-  const spec = { program: programs.workload, names: imageNames, arguments: ["pause"] };
-  await writeImage(spec, image, join(directory, "image"));
+  const images = nodeNames.length === 0 ? [] : await writeImages(programs, directory);
   const nodes = network.nodes.map((one) => {
     const own = join(directory, "cluster-nodes", one.name);
     mkdirSync(own, { recursive: true });
-    return new ClusterNode({ cluster: name, host: one, programs, plane, directory: own, image });
+    return new ClusterNode({ cluster: name, host: one, programs, plane, directory: own, images });
   });
   return { network, plane, nodes };
+}
+
+/** One after the other: what they are made of is large. */
+async function writeImages(programs: Programs, directory: string): Promise<string[]> {
+  const archives: string[] = [];
+  for (const spec of [workloadSpec(programs), isobarSpec()]) {
+    const archive = join(directory, `image-${archives.length}.tar`);
+    await writeImage(spec, archive, join(directory, "image"));
+    archives.push(archive);
+  }
+  return archives;
 }

@@ -1,36 +1,41 @@
-// Container images without a registry: an archive with one layer that holds one program, for `ctr images import`.
+// Container images without a registry: an archive with one layer, for `ctr images import`.
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createReadStream, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { runCommand } from "../../src/runtime/command.ts";
 
 export interface ImageSpec {
-  /** Of the program in the cache. */
-  readonly program: string;
   /** Such as `isobar.test/workload:1`. */
   readonly names: readonly string[];
-  /** What the program does when the manifest has no arguments. */
+  readonly entrypoint: readonly string[];
+  /** What follows the entry point when a manifest gives no arguments. */
   readonly arguments: readonly string[];
+  /** Puts the image's files into the folder. */
+  readonly fill: (root: string) => Promise<void>;
 }
 
-function sha256(file: string): string {
-  return createHash("sha256").update(readFileSync(file)).digest("hex");
+async function sha256(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(file), hash);
+  return hash.digest("hex");
 }
 
 /** Writes the archive, in the format of `docker save`. The folder is for its parts, and is gone afterwards. */
 export async function writeImage(spec: ImageSpec, archive: string, folder: string): Promise<void> {
   const root = join(folder, "root");
-  mkdirSync(join(root, "tmp"), { recursive: true });
-  mkdirSync(join(root, "etc"));
-  copyFileSync(spec.program, join(root, "program"));
+  mkdirSync(root, { recursive: true });
+  await spec.fill(root);
   const tar = ["tar", "--create", "--sort=name", "--owner=0", "--group=0", "--mtime=@0"] as const;
   const layer = join(folder, "layer.tar");
   await runCommand([...tar, `--directory=${root}`, `--file=${layer}`, "."]);
-  const digest = sha256(layer);
+  const digest = await sha256(layer);
+  const { entrypoint: Entrypoint, arguments: Cmd } = spec;
+  const Env = ["PATH=/usr/local/bin:/usr/sbin:/usr/bin"];
   const config = {
     architecture: process.arch === "x64" ? "amd64" : process.arch,
     os: "linux",
-    config: { Entrypoint: ["/program"], Cmd: spec.arguments, Env: ["PATH=/"], WorkingDir: "/" },
+    config: { Entrypoint, Cmd, Env, WorkingDir: "/" },
     rootfs: { type: "layers", diff_ids: [`sha256:${digest}`] },
     history: [{ created: "1970-01-01T00:00:00Z" }],
   };

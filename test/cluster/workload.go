@@ -3,6 +3,8 @@
 //	workload pause                    holds a pod's namespaces, and reaps what is orphaned in them
 //	workload serve [-fail FILE]       answers HTTP with the pod's name on 8080, TCP lines on 7000, UDP on 5353
 //	workload check FILE               succeeds while the file does not exist: a probe by exec
+//	workload touch FILE               makes it
+//	workload netns                    prints which network namespace it is in
 //	workload probe [-timeout D] TARGET...   says of each tcp/HOST:PORT or udp/HOST:PORT what became of an attempt
 //	workload hold -for D HOST:PORT    keeps one connection to port 7000 busy; fails when it is cut or stalls
 package main
@@ -24,7 +26,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("expected pause, serve, check, probe or hold")
+		fail("expected pause, serve, check, touch, netns, probe or hold")
 	}
 	args := os.Args[2:]
 	switch os.Args[1] {
@@ -34,6 +36,16 @@ func main() {
 		serve(args)
 	case "check":
 		check(args)
+	case "touch":
+		if err := os.WriteFile(args[0], nil, 0o644); err != nil {
+			fail(err.Error())
+		}
+	case "netns":
+		name, err := os.Readlink("/proc/self/ns/net")
+		if err != nil {
+			fail(err.Error())
+		}
+		fmt.Println(name)
 	case "probe":
 		probe(args)
 	case "hold":
