@@ -28,7 +28,10 @@ import { GatewayKeeper } from "./gateway-keeper.ts";
 import { guardKernel } from "./kernel-guard.ts";
 import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
 import { listenLocally } from "./local-server.ts";
+import { NodeInspection } from "./node-inspection.ts";
+import { NodeKeeper } from "./node-keeper.ts";
 import { NodeState } from "./node-state.ts";
+import { watchNode } from "./node-watch.ts";
 import { followFlows } from "./openflow-link.ts";
 import { PendingRequests } from "./pending-requests.ts";
 import { Readiness } from "./readiness.ts";
@@ -40,7 +43,7 @@ import { attachmentOf, differenceOf, localFacts } from "./switch-ports.ts";
 import { TunnelPeers } from "./tunnel-peers.ts";
 
 /** Work that is retried until it succeeds. */
-type Duty = "bridge" | "gateway" | "cni";
+type Duty = "bridge" | "gateway" | "node" | "cni";
 /** `stragglers`: connections let in by packets that were on their way through the switch during the review. */
 type Review = "connections" | "stragglers";
 
@@ -55,6 +58,7 @@ export class Agent {
   readonly #flows = new FlowReconciler();
   readonly #database: SwitchDatabase;
   readonly #gateway: GatewayKeeper;
+  readonly #keeper: NodeKeeper;
   readonly #link: ControllerLink;
   readonly #readiness: Readiness;
   readonly #attachments: Attachments;
@@ -88,6 +92,8 @@ export class Agent {
     this.#database = new SwitchDatabase(config, log);
     const settings = new KernelSettings(join(config.stateDir, kernelSettingsFile));
     this.#gateway = new GatewayKeeper(config, this.#state, settings);
+    const parts = { config, database: this.#database, gateway: this.#gateway };
+    const inspection = new NodeInspection(parts);
     this.#link = new ControllerLink({
       node,
       directory: new ControllerDirectory(config.access),
@@ -110,8 +116,9 @@ export class Agent {
       database: this.#database,
       readiness: this.#readiness,
       mtu: async () => (await this.#gateway.underlay()).endpointMtu,
-      checksumInKernel: config.datapathType === "netdev",
+      checksumInKernel: () => inspection.checksumInKernel,
     });
+    this.#keeper = new NodeKeeper({ ...parts, log, attachments: this.#attachments, inspection });
     this.#cni = new CniService({
       attachments: this.#attachments,
       metrics: this.#metrics,
@@ -157,7 +164,8 @@ export class Agent {
     this.#database.on("ports", () => this.#updateFacts());
     await mkdir(dirname(socket), { recursive: true });
     // The dummy datapath has ports, but no network interfaces behind them.
-    if (this.#config.datapathType !== "dummy") await guardKernel();
+    const hasInterfaces = this.#config.datapathType !== "dummy";
+    if (hasInterfaces) await guardKernel();
     await this.#prepareCni();
     const server = await listenLocally(socket, log, async (request, cancelled) =>
       this.#handle(request, cancelled),
@@ -178,6 +186,7 @@ export class Agent {
             this.#due("cni");
           },
         }),
+        hasInterfaces ? watchNode(() => this.#due("node"), signal) : undefined,
         Promise.race([aborted(signal), this.#failure.promise]),
       ]);
     } finally {
@@ -282,6 +291,7 @@ export class Agent {
   async #perform(duty: Duty): Promise<void> {
     switch (duty) {
       case "bridge": {
+        this.#due("node");
         const bridge = await this.#database.ensure(await this.#gateway.ports());
         // The dummy datapath has ports, but no network interfaces behind them.
         if (this.#config.datapathType !== "dummy") await this.#attachments.recover(bridge);
@@ -290,8 +300,11 @@ export class Agent {
       }
       case "gateway":
         if (!this.#database.ready) break;
-        await this.#database.updateOwn(await this.#gateway.ports());
-        await this.#gateway.apply();
+        await this.#keeper.applyGateway();
+        this.#due("node");
+        break;
+      case "node":
+        await this.#keeper.tend();
         break;
       case "cni": {
         const { cni } = this.#config;
@@ -364,6 +377,7 @@ export class Agent {
 
   #status(): AgentStatus {
     const { controller, revision } = this.#link;
+    const nodeReport = this.#keeper.report;
     const attached = [...this.#database.ports().values()].map(attachmentOf);
     return {
       type: "status",
@@ -376,6 +390,7 @@ export class Agent {
       endpoints: attached
         .filter((attachment) => attachment !== undefined)
         .map(({ endpoint: id, port }) => ({ id, port })),
+      ...(nodeReport === undefined ? {} : { nodeReport }),
     };
   }
 }

@@ -24,6 +24,8 @@ import {
   deleteInterfaces,
   gateways,
   listInterfaces,
+  listLargerInterfaces,
+  reduceMtu,
 } from "./container-interface.ts";
 import { CommandError } from "../runtime/errors.ts";
 import type { AttachmentName } from "../cni/network-config.ts";
@@ -49,7 +51,7 @@ export interface AttachmentsOptions {
   readonly readiness: Readiness;
   /** MTU of the interfaces. */
   readonly mtu: () => Promise<number>;
-  readonly checksumInKernel: boolean;
+  readonly checksumInKernel: () => boolean;
 }
 
 /** How long changes of ports wait for the switch's database. */
@@ -171,6 +173,22 @@ export class Attachments {
     await deleteInterfaces(orphans);
   }
 
+  /**
+   * Takes the MTU of interfaces down to what the network between the nodes carries now: larger packets would be lost. One
+   * that has become larger is for new attachments. @throws {CommandError}
+   */
+  async limitMtu(mtu: number): Promise<void> {
+    const { log } = this.#options;
+    const larger = await listLargerInterfaces(mtu);
+    for (const port of larger) {
+      await this.#inTurn(port, async () => {
+        const record = this.#records.get(port);
+        if (record !== undefined) await reduceMtu(record, mtu);
+      }).catch((err: unknown) => log.warn({ err, port }, "its MTU is too large now"));
+    }
+    if (larger.length > 0) log.info({ interfaces: larger.length, mtu }, "MTU reduced");
+  }
+
   async #check(port: string, expected: ExpectedInterface, cancelled: AbortSignal): Promise<void> {
     const { readiness, database } = this.#options;
     const record = this.#records.get(port);
@@ -244,7 +262,7 @@ export class Attachments {
       // A destination of a family that the endpoint does not have cannot be reached.
       routes: destinations.filter(({ family }) => families.has(family)),
       mtu,
-      checksumInKernel,
+      checksumInKernel: checksumInKernel(),
     };
   }
 

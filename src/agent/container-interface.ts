@@ -65,6 +65,28 @@ export async function createInterface(plan: InterfacePlan): Promise<void> {
   }
 }
 
+/** Names of the switch's ends of attachments that have a larger MTU. @throws {CommandError} */
+export async function listLargerInterfaces(mtu: number): Promise<readonly string[]> {
+  const group = String(attachmentLinkGroup);
+  const listing = await runCommand(["ip", "-json", "link", "show", "group", group]);
+  const links: unknown = JSON.parse(listing === "" ? "[]" : listing);
+  if (!Array.isArray(links)) return [];
+  return (links as readonly { ifname?: string; mtu?: number }[]).flatMap((link) =>
+    link.ifname !== undefined && (link.mtu ?? 0) > mtu ? [link.ifname] : [],
+  );
+}
+
+/** Of both ends; connections that are open take it up with their next packets. @throws {CommandError} */
+export async function reduceMtu(
+  { port, netns, interface: name }: Pick<InterfacePlan, "port" | "netns" | "interface">,
+  mtu: number,
+): Promise<void> {
+  // The container's end first: nothing must come out of it that the other does not take.
+  const set = ["ip", "link", "set", "dev", name, "mtu", String(mtu)] as const;
+  await runCommand(["nsenter", `--net=${netns}`, ...set]);
+  await runCommand(["ip", "link", "set", "dev", port, "mtu", String(mtu)]);
+}
+
 /** Removes the switch's ends and with them the containers'. Names that do not exist are passed over. */
 export async function deleteInterfaces(ports: readonly string[]): Promise<void> {
   const existing = await listInterfaces();

@@ -10,3 +10,8 @@ export class AttachError extends Error {
     this.code = code;
   }
 }
+
+/** The bridge is used by somebody else than the agent. */
+export class BridgeTakenError extends Error {
+  override readonly name = "BridgeTakenError";
+}

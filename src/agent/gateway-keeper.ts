@@ -3,8 +3,9 @@ import { formatMac } from "../net/mac.ts";
 import { routerMac } from "../pipeline/neighbour.ts";
 import type { PortConfig } from "../switch/ovs-bridge.ts";
 import type { AgentConfig } from "./config.ts";
-import { type GatewayPlan, applyGateway } from "./gateway.ts";
+import { type GatewayPlan, applyGateway, gatewayForwards } from "./gateway.ts";
 import type { KernelSettings } from "./kernel-settings.ts";
+import { hasNetfilter } from "./netfilter.ts";
 import type { NodeState } from "./node-state.ts";
 import { isAttachmentPort, ownPortConfigs, ownPorts } from "./switch-ports.ts";
 import {
@@ -15,8 +16,18 @@ import {
   underlayOf,
 } from "./underlay.ts";
 
+/** The network between the nodes, and what it was read from. */
+export interface Surroundings {
+  readonly interfaces: readonly NodeInterface[];
+  readonly underlay: Underlay;
+}
+
 function isOwnInterface(name: string): boolean {
   return name === ownPorts.gateway.name || isAttachmentPort(name);
+}
+
+function isPrefix(text: string): boolean {
+  return tryParsePrefix(text) !== undefined;
 }
 
 /** Keeps the node's gateway as the domain's pools and the node's addresses have it. */
@@ -24,6 +35,9 @@ export class GatewayKeeper {
   readonly #config: AgentConfig;
   readonly #state: NodeState;
   readonly #settings: KernelSettings;
+  #seen: Surroundings | undefined;
+  /** What is in force, as JSON. */
+  #applied = "";
 
   constructor(config: AgentConfig, state: NodeState, settings: KernelSettings) {
     this.#config = config;
@@ -31,9 +45,17 @@ export class GatewayKeeper {
     this.#settings = settings;
   }
 
-  /** The network between the nodes, as it is now. @throws {CommandError} */
+  /** As last looked at. @throws {CommandError} */
   async underlay(): Promise<Underlay> {
-    return await this.#underlay(await readInterfaces());
+    return (this.#seen ?? (await this.look())).underlay;
+  }
+
+  /** Reads the node's interfaces and routes anew. O(interfaces). @throws {CommandError} */
+  async look(): Promise<Surroundings> {
+    const [interfaces, routed] = await Promise.all([readInterfaces(), readRouteDevices()]);
+    const underlay = underlayOf(this.addresses()[0], interfaces, routed, isOwnInterface);
+    this.#seen = { interfaces, underlay };
+    return this.#seen;
   }
 
   /** The agent's own ports, as they are to be now. @throws {CommandError} */
@@ -45,39 +67,49 @@ export class GatewayKeeper {
     return ownPortConfigs({ udpPort, vtep, mtu });
   }
 
-  /** @throws {CommandError} */
+  /** Puts everything right, whatever was there. @throws {CommandError} */
   async apply(): Promise<void> {
-    const { datapathType, gatewayDomain, tunnelUdpPort, linkLocal } = this.#config;
-    const domain = this.#state.get("domain", gatewayDomain);
-    if (datapathType === "dummy" || domain === undefined) return;
-    const interfaces = await readInterfaces();
-    const underlay = await this.#underlay(interfaces);
-    // Only what an interface has can be a source.
-    const present = new Set(interfaces.flatMap(({ addresses }) => addresses));
-    const plan: GatewayPlan = {
-      port: ownPorts.gateway.name,
-      mtu: underlay.endpointMtu,
-      routerMac: formatMac(routerMac),
-      pools: domain.pools.filter((pool) => tryParsePrefix(pool) !== undefined),
-      unmasqueraded: (domain.unmasqueraded ?? []).filter(
-        (cidr) => tryParsePrefix(cidr) !== undefined,
-      ),
-      nodeAddresses: this.addresses().filter((address) => present.has(address)),
-      tunnelUdpPort,
-      linkLocal,
-    };
+    const plan = this.#plan(this.#seen ?? (await this.look()));
+    if (plan === undefined) return;
+    this.#applied = "";
     await applyGateway(plan, this.#settings);
+    this.#applied = JSON.stringify(plan);
+  }
+
+  /** Whether what is wanted is in force, as far as can be told without touching it. @throws {CommandError} */
+  async holds(): Promise<boolean> {
+    const plan = this.#plan(this.#seen ?? (await this.look()));
+    if (plan === undefined) return true;
+    if (JSON.stringify(plan) !== this.#applied) return false;
+    return (await hasNetfilter(plan.port)) && (await gatewayForwards(plan, this.#settings));
   }
 
   /** The node's addresses: as the controller says, since the other nodes hear the same; before that as configured. */
   addresses(): readonly string[] {
-    const { node, underlayAddresses } = this.#config;
-    const told = this.#state.get("node", node)?.addresses ?? [];
-    return told.length > 0 ? told : underlayAddresses;
+    const told = this.told();
+    return told.length > 0 ? told : this.#config.underlayAddresses;
   }
 
-  async #underlay(interfaces: readonly NodeInterface[]): Promise<Underlay> {
-    const [vtep] = this.addresses();
-    return underlayOf(vtep, interfaces, await readRouteDevices(), isOwnInterface);
+  /** The node's addresses as the controller says. */
+  told(): readonly string[] {
+    return this.#state.get("node", this.#config.node)?.addresses ?? [];
+  }
+
+  #plan({ interfaces, underlay }: Surroundings): GatewayPlan | undefined {
+    const { datapathType, gatewayDomain, tunnelUdpPort, linkLocal } = this.#config;
+    const domain = this.#state.get("domain", gatewayDomain);
+    if (datapathType === "dummy" || domain === undefined) return undefined;
+    // Only what an interface has can be a source.
+    const present = new Set(interfaces.flatMap(({ addresses }) => addresses));
+    return {
+      port: ownPorts.gateway.name,
+      mtu: underlay.endpointMtu,
+      routerMac: formatMac(routerMac),
+      pools: domain.pools.filter(isPrefix),
+      unmasqueraded: (domain.unmasqueraded ?? []).filter(isPrefix),
+      nodeAddresses: this.addresses().filter((address) => present.has(address)),
+      tunnelUdpPort,
+      linkLocal,
+    };
   }
 }

@@ -38,6 +38,21 @@ function routeTo(pool: string, family: Family, plan: GatewayPlan): string {
   return `route replace ${pool} ${via}${source === undefined ? "" : ` src ${source}`}`;
 }
 
+/** Whether the kernel forwards what the gateway needs it to. @throws {Error} of the file system. */
+export async function gatewayForwards(
+  { pools }: GatewayPlan,
+  settings: KernelSettings,
+): Promise<boolean> {
+  for (const [family, name] of [
+    [4, "ipv4/ip_forward"],
+    [6, "ipv6/conf/all/forwarding"],
+  ] as const) {
+    const used = pools.some((pool) => parsePrefix(pool).family === family);
+    if (used && (await settings.get(name)) === "0") return false;
+  }
+  return true;
+}
+
 /** Routes through the port that no pool needs any more. */
 async function staleRoutes({ port, pools }: GatewayPlan): Promise<readonly string[]> {
   const wanted = new Set(pools.map((pool) => formatPrefix(parsePrefix(pool))));
@@ -60,15 +75,20 @@ async function enableForwarding(
   settings: KernelSettings,
 ): Promise<void> {
   if (used.has(4)) {
-    await settings.set("ipv4/ip_forward", "1");
+    await switchOn("ipv4/ip_forward", settings);
     // Replies of pods to the node's other addresses come back on another path than the route to the pod.
     await settings.set(`ipv4/conf/${port}/rp_filter`, "2", false);
   }
   if (used.has(6)) {
     await settings.set(`ipv6/conf/${port}/disable_ipv6`, "0", false);
     await keepRouterAdvertisements(settings);
-    await settings.set("ipv6/conf/all/forwarding", "1");
+    await switchOn("ipv6/conf/all/forwarding", settings);
   }
+}
+
+/** Whatever is not 0 is on, and may mean more to somebody. */
+async function switchOn(name: string, settings: KernelSettings): Promise<void> {
+  if ((await settings.get(name)) === "0") await settings.set(name, "1");
 }
 
 /** Linux takes no router's word any more when it forwards, unless an interface is told to: its default route would time out. */

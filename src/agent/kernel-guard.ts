@@ -2,6 +2,7 @@
 // the MAC address of its port's end could send to the node, and through it, past the switch and all policies. So what
 // comes in through an attachment's port is nothing for the stack: the switch has its copy before the rule is asked.
 import { runCommand } from "../runtime/command.ts";
+import { listTables } from "./netfilter.ts";
 
 /** Link group of the attachments' ports, by which the rule knows them. */
 export const attachmentLinkGroup = 0x150ba2;
@@ -23,6 +24,13 @@ table inet ${table} {
 }
 `,
   );
+}
+
+/** Puts the guard back when somebody has flushed all rules. @returns whether it was gone. @throws {CommandError} */
+export async function restoreGuard(): Promise<boolean> {
+  if ((await listTables()).has(table)) return false;
+  await guardKernel();
+  return true;
 }
 
 /** For a node that has no attachments any more. @throws {CommandError} */

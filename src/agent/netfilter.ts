@@ -38,6 +38,17 @@ export async function applyNetfilter(plan: NetfilterPlan): Promise<void> {
   await runCommand(["nft", "-f", "-"], renderNetfilter(plan));
 }
 
+/** Somebody may have flushed all rules. @throws {CommandError} */
+export async function hasNetfilter(port: string): Promise<boolean> {
+  return (await listTables()).has(tableName(port));
+}
+
+/** Names of the node's nftables tables of the family inet. @throws {CommandError} */
+export async function listTables(): Promise<ReadonlySet<string>> {
+  const text = await runCommand(["nft", "list", "tables", "inet"]);
+  return new Set(text.split("\n").map((line) => line.replace("table inet ", "").trim()));
+}
+
 /** One that is not there is no error. @throws {CommandError} */
 export async function removeNetfilter(port: string): Promise<void> {
   const name = tableName(port);

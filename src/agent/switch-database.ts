@@ -2,9 +2,15 @@
 import { EventEmitter, once } from "node:events";
 import type { Log } from "../runtime/log.ts";
 import { UnavailableError } from "../switch/errors.ts";
-import { OvsBridge, type PortConfig } from "../switch/ovs-bridge.ts";
+import {
+  type BridgePort,
+  OvsBridge,
+  type PortConfig,
+  type SwitchFacts,
+} from "../switch/ovs-bridge.ts";
 import { OvsdbClient } from "../switch/ovsdb-client.ts";
 import type { AgentConfig } from "./config.ts";
+import { BridgeTakenError } from "./errors.ts";
 import { ownPorts } from "./switch-ports.ts";
 
 interface DatabaseEvents {
@@ -14,12 +20,39 @@ interface DatabaseEvents {
   ports: [];
 }
 
+/** Among the `external_ids` of a bridge that is the agent's. */
+export const roleKey = "isobar-role";
+
+/** An empty bridge may have been made for the agent; one that somebody uses is not taken from them. */
+function whyTaken(bridge: OvsBridge): string | undefined {
+  const { name } = bridge;
+  const another = `give the agent another with --bridge, or remove that one: ovs-vsctl del-br ${name}`;
+  const found = bridge.found();
+  if (found?.externalIds[roleKey] !== undefined) return undefined;
+  const { externalIds } = bridge.facts();
+  const ofOvn = externalIds["ovn-remote"] !== undefined;
+  if (ofOvn && (externalIds["ovn-bridge"] ?? "br-int") === name) {
+    return `bridge ${name} belongs to OVN on this node (ovn-remote is set); give the agent another with --bridge`;
+  }
+  if (found === undefined) return undefined;
+  const marks = [
+    ...found.ports.slice(0, 3).map((port) => `port ${port}`),
+    ...Object.keys(found.externalIds)
+      .slice(0, 3)
+      .map((key) => `external_ids:${key}`),
+    ...(found.controllers > 0 ? ["a controller"] : []),
+  ];
+  if (marks.length === 0) return undefined;
+  return `bridge ${name} is somebody else's (it has ${marks.join(", ")}); ${another}`;
+}
+
 export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements AsyncDisposable {
   readonly #config: AgentConfig;
   readonly #log: Log;
   readonly #client: OvsdbClient;
   #bridge: OvsBridge | undefined;
   #ready = false;
+  #refusal: string | undefined;
   /** The agent's own ports as they were last put, as JSON. */
   #own = "";
 
@@ -52,9 +85,25 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
       try {
         await once(this, "ports", { signal });
       } catch (cause) {
-        throw new UnavailableError("the switch's database does not answer", { cause });
+        const reason = this.#refusal ?? "the switch's database does not answer";
+        throw new UnavailableError(reason, { cause });
       }
     }
+  }
+
+  /** Why the bridge was not made; `undefined` when it was, or has not been tried. */
+  get refusal(): string | undefined {
+    return this.#refusal;
+  }
+
+  /** As last seen; `undefined` while the database has not answered. */
+  facts(): SwitchFacts | undefined {
+    return this.#bridge?.facts();
+  }
+
+  /** Interfaces of the switch's other bridges, as last seen. */
+  others(): readonly BridgePort[] {
+    return this.#bridge?.others() ?? [];
   }
 
   /** As last seen. */
@@ -62,9 +111,15 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
     return this.#bridge?.ports() ?? new Map();
   }
 
-  /** Makes the bridge and the agent's own ports, or sets them right. @throws {UnavailableError} @throws {PeerError} */
+  /**
+   * Makes the bridge and the agent's own ports, or sets them right.
+   * @throws {UnavailableError} @throws {PeerError}
+   * @throws {BridgeTakenError} when the bridge is somebody else's; then nothing was changed.
+   */
   async ensure(own: readonly PortConfig[]): Promise<OvsBridge> {
     const bridge = await this.#open();
+    this.#refusal = whyTaken(bridge);
+    if (this.#refusal !== undefined) throw new BridgeTakenError(this.#refusal);
     await bridge.ensure();
     await this.#putOwn(bridge, own);
     this.#ready = true;
@@ -96,7 +151,7 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
   async #open(): Promise<OvsBridge> {
     if (this.#bridge !== undefined) return this.#bridge;
     const { bridge: name, datapathType } = this.#config;
-    const externalIds = { "isobar-role": "integration" };
+    const externalIds = { [roleKey]: "integration" };
     this.#bridge = await OvsBridge.open(this.#client, { name, datapathType, externalIds });
     this.#bridge.on("change", () => this.#changed());
     return this.#bridge;

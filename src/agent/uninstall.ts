@@ -1,24 +1,48 @@
+import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { uuidsOf } from "../ovsdb/value.ts";
+import { recordOf, uuidsOf } from "../ovsdb/value.ts";
 import type { Log } from "../runtime/log.ts";
 import { OvsdbClient } from "../switch/ovsdb-client.ts";
 import { removeCni } from "./cni-installer.ts";
 import type { AgentConfig } from "./config.ts";
 import { deleteInterfaces, listInterfaces } from "./container-interface.ts";
+import { closeForwardChains } from "./forward-chains.ts";
 import { removeKernelGuard } from "./kernel-guard.ts";
 import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
 import { removeNetfilter } from "./netfilter.ts";
+import { roleKey } from "./switch-database.ts";
 import { isAttachmentPort, ownPorts } from "./switch-ports.ts";
 
 const connectTimeoutMs = 5_000;
 
 /**
- * Removes from the node all that the agent has made: bridge, interfaces, source NAT, state. The node's other bridges stay.
- * The agent itself must have been stopped.
- * @throws {UnavailableError} @throws {PeerError} @throws {CommandError}
+ * Removes from the node all that the agent has made: bridge, interfaces, rules of the packet filter, files of the CNI plugin,
+ * state; kernel settings become what they were. The node's other bridges stay. Endpoints that are still attached lose their
+ * interfaces. The agent itself must have been stopped. Once more is no error.
+ * @throws {UnavailableError} when the switch's database does not answer, after removing all the rest but the state: the
+ * bridge is still to be removed.
+ * @throws {PeerError} @throws {CommandError}
  */
 export async function uninstall(config: AgentConfig, log: Log): Promise<void> {
+  // No container may come any more.
+  if (config.cni !== undefined) await removeCni(config.cni);
+  const [withSwitch] = await Promise.allSettled([removeFromSwitch(config)]);
+  await deleteInterfaces([...(await listInterfaces())].filter(isAttachmentPort));
+  await removeNetfilter(ownPorts.gateway.name);
+  await removeKernelGuard();
+  await closeForwardChains();
+  const settings = new KernelSettings(join(config.stateDir, kernelSettingsFile));
+  const restored = await settings.restore();
+  if (withSwitch.status === "rejected") throw withSwitch.reason;
+  await rm(config.stateDir, { recursive: true, force: true });
+  await rm(config.socket, { force: true });
+  log.info({ bridge: config.bridge, restored }, "removed");
+}
+
+async function removeFromSwitch(config: AgentConfig): Promise<void> {
+  // Where there is no database there is no bridge.
+  if (!existsSync(config.ovsdbSocket)) return;
   const client = new OvsdbClient({ address: { path: config.ovsdbSocket } });
   try {
     await client.connected(connectTimeoutMs);
@@ -26,22 +50,17 @@ export async function uninstall(config: AgentConfig, log: Log): Promise<void> {
   } finally {
     await client.close();
   }
-  if (config.cni !== undefined) await removeCni(config.cni);
-  await deleteInterfaces([...(await listInterfaces())].filter(isAttachmentPort));
-  await removeNetfilter(ownPorts.gateway.name);
-  await removeKernelGuard();
-  const settings = new KernelSettings(join(config.stateDir, kernelSettingsFile));
-  const restored = await settings.restore();
-  await rm(config.stateDir, { recursive: true, force: true });
-  log.info({ bridge: config.bridge, restored }, "removed");
 }
 
 async function removeBridge(client: OvsdbClient, name: string): Promise<void> {
   const where = [["name", "==", name]] as const;
   const [found] = await client.transact([
-    { op: "select", table: "Bridge", where, columns: ["_uuid"] },
+    { op: "select", table: "Bridge", where, columns: ["_uuid", "external_ids"] },
   ]);
-  const uuids = (found?.rows ?? []).flatMap((row) => uuidsOf(row["_uuid"]));
+  // One of the name that is somebody else's was never used.
+  const own = (found?.rows ?? []).filter((row) => recordOf(row["external_ids"])[roleKey]);
+  const uuids = own.flatMap((row) => uuidsOf(row["_uuid"]));
+  if (uuids.length === 0) return;
   await client.transact([
     {
       op: "mutate",

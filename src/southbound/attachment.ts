@@ -66,6 +66,36 @@ export interface Detached {
   readonly type: "detached";
 }
 
+/** Something on the node that keeps the agent from its work, or that somebody should look at. */
+export interface NodeProblem {
+  /** Stable, for programs; docs/node.md lists them. */
+  readonly code: string;
+  readonly severity: "error" | "warning" | "advice";
+  readonly message: string;
+  /** What somebody can do. */
+  readonly remedy: string;
+}
+
+/** What the agent found on its node when it last looked. */
+export interface NodeReport {
+  readonly bridge: string;
+  readonly datapath: "system" | "netdev" | "dummy";
+  /** Of Open vSwitch; absent while it has not answered. */
+  readonly switchVersion?: string;
+  /** Whether endpoints send TCP segments larger than their MTU, which the switch or the hardware cuts. */
+  readonly segmentation: boolean;
+  /** Whether the kernel fills in checksums before packets leave an endpoint. */
+  readonly checksumInKernel: boolean;
+  /** The node's addresses; the first is its end of the tunnels. */
+  readonly addresses: readonly string[];
+  readonly underlay: { readonly interfaces: readonly string[]; readonly mtu: number };
+  readonly tunnelUdpPort: number;
+  /** Of endpoints attached from now on. */
+  readonly endpointMtu: number;
+  /** Worst first. */
+  readonly problems: readonly NodeProblem[];
+}
+
 export interface AgentStatus {
   readonly type: "status";
   readonly node: string;
@@ -77,6 +107,8 @@ export interface AgentStatus {
   readonly flows: number;
   readonly resources: Readonly<Record<string, number>>;
   readonly endpoints: readonly { readonly id: string; readonly port: string }[];
+  /** Absent until the agent has looked. */
+  readonly nodeReport?: NodeReport;
 }
 
 /** For the executable to print, and to end with. */

@@ -48,6 +48,22 @@ export interface BridgePort {
   readonly options: Readonly<Record<string, string>>;
 }
 
+/** What the switch says of itself, and who else uses it. */
+export interface SwitchFacts {
+  /** E.g. `3.1.0`; `undefined` where the database was not told. */
+  readonly version: string | undefined;
+  readonly otherConfig: Readonly<Record<string, string>>;
+  readonly externalIds: Readonly<Record<string, string>>;
+}
+
+/** A bridge of the name as it is found, whoever made it. */
+export interface FoundBridge {
+  readonly externalIds: Readonly<Record<string, string>>;
+  /** But for the bridge's own internal one. */
+  readonly ports: readonly string[];
+  readonly controllers: number;
+}
+
 interface BridgeEvents {
   /** Something of the bridge or its ports may be other than before. */
   change: [];
@@ -62,8 +78,8 @@ export function vxlanPort(
 }
 
 const tables = {
-  Open_vSwitch: { columns: ["cur_cfg"] },
-  Bridge: { columns: ["name", "ports"] },
+  Open_vSwitch: { columns: ["cur_cfg", "ovs_version", "other_config", "external_ids"] },
+  Bridge: { columns: ["name", "ports", "external_ids", "controller"] },
   Port: { columns: ["name", "interfaces"] },
   Interface: {
     columns: ["name", "type", "ofport", "error", "external_ids", "options"],
@@ -228,6 +244,36 @@ export class OvsBridge extends EventEmitter<BridgeEvents> {
       }
     }
     return ports;
+  }
+
+  /** As last seen. */
+  facts(): SwitchFacts {
+    const [row] = this.#monitor.rows("Open_vSwitch").values();
+    return {
+      version: stringOf(row?.["ovs_version"]),
+      otherConfig: recordOf(row?.["other_config"]),
+      externalIds: recordOf(row?.["external_ids"]),
+    };
+  }
+
+  /** The bridge of this name as last seen; `undefined` when there is none. */
+  found(): FoundBridge | undefined {
+    const row = this.#row();
+    return (
+      row && {
+        externalIds: recordOf(row["external_ids"]),
+        ports: [...this.ports().keys()].filter((name) => name !== this.name),
+        controllers: uuidsOf(row["controller"]).length,
+      }
+    );
+  }
+
+  /** Interfaces of the switch's other bridges, as last seen. */
+  others(): readonly BridgePort[] {
+    const own = this.ports();
+    return [...this.#monitor.rows("Interface").values()]
+      .map(bridgePort)
+      .filter(({ name }) => !own.has(name));
   }
 
   /** Runs the operations and waits until the switch has done what they ask, as ovs-vsctl(8) does. */

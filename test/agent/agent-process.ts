@@ -88,6 +88,11 @@ export class AgentProcess implements AsyncDisposable {
     return child?.exitCode ?? null;
   }
 
+  /** Of a process that has ended by itself. */
+  get exitCode(): number | null {
+    return this.#child?.exitCode ?? null;
+  }
+
   async request(request: LocalRequest, timeoutMs = 30_000): Promise<LocalReply> {
     const address = { kind: "unix", path: this.socket } as const;
     const stream = await connectStream({ address, ...limits, timeoutMs: 5_000 });

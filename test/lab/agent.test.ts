@@ -333,10 +333,11 @@ test("an attachment outlives a repeated request for it that fails", async () => 
     container: clientA.name,
     netns: netnsOf(clientA),
     interface: "eth0",
-    timeoutMs: 0,
+    mtu: 9000,
+    timeoutMs: 10_000,
   });
   assert.ok(reply?.type === "error", JSON.stringify(reply));
-  assert.equal(reply.code, "timeout");
+  assert.equal(reply.code, "refused");
   assert.equal(await verdict(netnsOf(clientA), "10.9.0.1", 80), "allowed");
 });
 

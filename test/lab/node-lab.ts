@@ -24,6 +24,8 @@ export interface NodeLabOptions {
   /** The node's addresses as the controller tells them; those of the lab unless given. */
   readonly addressesOf?: (node: LabNode) => readonly string[];
   readonly agentArguments?: readonly string[];
+  /** Whether the agents are started; they are unless told otherwise. */
+  readonly started?: boolean;
 }
 
 export const domain: DomainResource = {
@@ -83,7 +85,9 @@ export class NodeLab implements AsyncDisposable {
         (node) => ({ kind: "node", id: node.name, addresses: addressesOf(node) }) as const,
       ),
     ]);
-    await Promise.all(lab.agents.map(async (agent) => await agent.start()));
+    if (options.started ?? true) {
+      await Promise.all(lab.agents.map(async (agent) => await agent.start()));
+    }
     return lab;
   }
 

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const schema = "/usr/share/openvswitch/vswitch.ovsschema";
+/** Where Open vSwitch itself looks for it: ovsdb-server(1). */
+const schema = `${process.env["OVS_PKGDATADIR"] ?? "/usr/share/openvswitch"}/vswitch.ovsschema`;
 
 /** The daemons die with the test process, whatever it dies of. */
 function startDaemon(name: string, rundir: string, args: readonly string[]): ChildProcess {

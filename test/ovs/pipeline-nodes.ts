@@ -156,8 +156,9 @@ export class PipelineNodes implements AsyncDisposable {
     const { family = 4 } = packet;
     const source = this.#named(packet.source);
     const destination = this.#named(packet.destination);
-    const from = this.#addressOf(source, family);
-    const to = this.#addressOf(destination, family);
+    // One who is named by an address uses that one.
+    const from = this.#addressOf(packet.source, family);
+    const to = this.#addressOf(packet.destination, family);
     const start = this.#nodeOf(source) ?? this.#nodeOf(destination);
     if (from === undefined || to === undefined || start === undefined) return undefined;
     // An endpoint's packets to itself do not reach its port.
@@ -204,8 +205,8 @@ export class PipelineNodes implements AsyncDisposable {
       addresses.some((address) => canonical(address) === text);
     const endpoint = this.#cluster?.endpoints.find(has);
     if (endpoint !== undefined) return { kind: "endpoint", id: endpoint.id };
-    const node = this.#cluster?.nodes.find(has);
-    return node === undefined ? end : { kind: "node", name: node.name };
+    const [node, another] = this.#cluster?.nodes.filter(has) ?? [];
+    return node === undefined || another !== undefined ? end : { kind: "node", name: node.name };
   }
 
   #endpoint(end: PacketEnd): Endpoint | undefined {

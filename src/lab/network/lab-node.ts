@@ -12,7 +12,8 @@ import { netnsPath, runScript } from "./command.ts";
 import { type HostPlan, uplinkName } from "./plan.ts";
 import { untilReached } from "./reach.ts";
 
-const schema = "/usr/share/openvswitch/vswitch.ovsschema";
+/** Where Open vSwitch itself looks for it: ovsdb-server(1). */
+const schema = `${process.env["OVS_PKGDATADIR"] ?? "/usr/share/openvswitch"}/vswitch.ovsschema`;
 /** The switch's own way to the underlay, apart from the bridge that agents work on. */
 const underlayBridge = "br-ext";
 const startTimeoutMs = 15_000;
