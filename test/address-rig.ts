@@ -61,6 +61,8 @@ export interface RigOptions {
   readonly pools?: string[];
   readonly lengths?: { readonly ipv4: number; readonly ipv6: number };
   readonly times?: Partial<AddressTimes>;
+  /** URL of an external IPAM. */
+  readonly webhook?: string;
   readonly fateOf?: () => Fate;
 }
 
@@ -106,6 +108,9 @@ export class AddressRig implements AsyncDisposable {
         vni: 1,
         pools: options.pools ?? ["10.0.0.0/24", "fd00::/120"],
         networkPrefixLength: { ipv4, ipv6 },
+        ...(options.webhook !== undefined && {
+          ipam: { webhook: { url: options.webhook, timeoutSeconds: 1 } },
+        }),
       },
     });
     rig.#follow();

@@ -6,30 +6,28 @@ import type { OwnerReference } from "../apimachinery/kind.ts";
 import { AddressSpace, type DomainPools } from "../ipam/address-space.ts";
 import type { DomainLedger } from "../ipam/domain-ledger.ts";
 import { macOf } from "../ipam/space-network.ts";
-import { type AddressRequest, annotation } from "../ipam/request.ts";
+import { annotation } from "../ipam/request.ts";
 import { type Address, formatAddress, tryParseAddress } from "../net/address.ts";
 import type { AddressStore, NewEndpoint } from "./address-store.ts";
 import { DomainKeeper, type Growth } from "./domain-keeper.ts";
+import { ExternalAddresses, ipamFinalizer } from "./external-addresses.ts";
+import type { IpamWebhookConfig } from "../client/ipam-webhook.ts";
 import { AddressRequestError, NameTakenError } from "./errors.ts";
 import type { KnownEndpoint, KnownNetwork } from "./known-objects.ts";
 import { LedgerGoneError, type Versioned } from "./ledger-writer.ts";
 import { type AddressTimes, NetworkKeeper } from "./network-keeper.ts";
 import { placeFor, placeOfExisting, type WantedPlace } from "./requested-places.ts";
+import type { PlacedPod } from "./placed-pod.ts";
 import { isNewer } from "./resource-version.ts";
 
-/** What of a pod decides about its addresses. */
-export interface PlacedPod {
+type AddressWork = "pod" | "network" | "domain" | "health";
+
+export interface KnownDomain {
   readonly uid: string;
-  /** The domain that its namespace belongs to. */
-  readonly domain: string;
-  readonly node: string;
-  readonly request: AddressRequest;
-  /** What in the pod's or its namespace's annotations could not be understood. */
-  readonly problems: readonly string[];
-  /** The object that made the pod, such as a StatefulSet. */
-  readonly owner: OwnerReference | undefined;
-  /** What the pod's status says it has: an endpoint that was lost is made again with the same. */
-  readonly addresses: readonly string[];
+  readonly pools: DomainPools;
+  readonly ledger: Versioned<DomainLedger>;
+  /** Where its addresses come from, when not from its pools alone. */
+  readonly webhook: IpamWebhookConfig | undefined;
 }
 
 export interface AddressControllerOptions {
@@ -37,8 +35,8 @@ export interface AddressControllerOptions {
   readonly times: AddressTimes;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** `reconcile` is to be called for the pod's key, or `reconcileNetwork` or `tellUsage`, after so long a time. */
-  readonly look: (what: "pod" | "network" | "domain", key: string, delayMs: number) => void;
+  /** `reconcile` is to be called for the pod's key, or what belongs to networks and domains, after so long a time. */
+  readonly look: (what: AddressWork, key: string, delayMs: number) => void;
 }
 
 interface Place {
@@ -57,11 +55,13 @@ interface Intent {
 /** A domain's usage is told so long after it has changed. */
 const usageDelayMs = 2_000;
 
-export class AddressController {
+export class AddressController implements AsyncDisposable {
   readonly #options: AddressControllerOptions;
   readonly #space = new AddressSpace();
   readonly #networks: NetworkKeeper;
   readonly #domains: DomainKeeper;
+  readonly #external: ExternalAddresses;
+  readonly #domainUids = new Map<string, string>();
   readonly #pods = new Map<string, PlacedPod>();
   readonly #endpoints = new Map<string, KnownEndpoint>();
   readonly #intents = new Map<string, Intent>();
@@ -82,6 +82,7 @@ export class AddressController {
     });
     const usedOf = (domain: string): number => this.#networks.usedOf(domain);
     this.#domains = new DomainKeeper({ space, store, times, now, usedOf });
+    this.#external = new ExternalAddresses({ space, store });
   }
 
   /** `undefined` for pods that are gone, have ended, are not placed or use their node's network. */
@@ -91,12 +92,41 @@ export class AddressController {
     this.#options.look("pod", key, 0);
   }
 
-  setDomain(
-    name: string,
-    domain: { readonly pools: DomainPools; readonly ledger: Versioned<DomainLedger> } | undefined,
-  ): void {
+  setDomain(name: string, domain: KnownDomain | undefined): void {
     this.#space.setDomain(name, domain?.pools);
     this.#domains.set(name, domain?.ledger);
+    if (domain) this.#domainUids.set(name, domain.uid);
+    else this.#domainUids.delete(name);
+    if (!this.#external.set(name, domain?.webhook)) return;
+    this.#options.look("health", name, 0);
+    for (const [key, pod] of this.#pods) {
+      if (pod.domain === name) this.#options.look("pod", key, 0);
+    }
+  }
+
+  /** Whether somebody else has to be asked for the pod's addresses, who may take long. */
+  isExternal(key: string): boolean {
+    const endpoint = this.#endpoints.get(key);
+    if (endpoint?.ofPod) return endpoint.finalizers.includes(ipamFinalizer);
+    return this.#external.has(this.#pods.get(key)?.domain ?? "");
+  }
+
+  domainUid(domain: string): string {
+    return this.#domainUids.get(domain) ?? "";
+  }
+
+  /** Whether the domain has an external IPAM. */
+  hasExternal(domain: string): boolean {
+    return this.#external.has(domain);
+  }
+
+  /** @throws {IpamUnavailableError} @throws {IpamRefusedError} when the domain's external IPAM is not well */
+  async checkHealth(domain: string): Promise<void> {
+    await this.#external.checkHealth(domain);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#external[Symbol.asyncDispose]();
   }
 
   /** @throws {AddressError} when a CIDR cannot be read; the network is then left out */
@@ -166,6 +196,13 @@ export class AddressController {
     const endpoint = this.#endpoints.get(key);
     if (endpoint && isFor(endpoint, pod)) {
       if (endpoint.kept) await this.#takeUp(key, endpoint);
+      else if (
+        pod &&
+        endpoint.finalizers.includes(ipamFinalizer) &&
+        endpoint.addresses.length === 0
+      ) {
+        this.setEndpoint(key, await this.#external.fill(key, endpoint, pod));
+      }
       return;
     }
     if (endpoint?.ofPod === false) {
@@ -178,10 +215,33 @@ export class AddressController {
       else await this.#keep(key, endpoint, endpoint.keep.seconds);
       return;
     }
+    if (endpoint?.finalizers.includes(ipamFinalizer)) {
+      await this.#external.release(key, endpoint);
+      this.removeEndpoint(key, endpoint.uid);
+      return;
+    }
     if (endpoint && !(await this.#giveUp(key, endpoint)) && pod) {
       throw new NameTakenError(`Endpoint ${key} of an earlier pod is still being deleted`);
     }
-    if (pod) await this.#allocate(key, pod);
+    if (pod === undefined) return;
+    if (this.#external.has(pod.domain)) await this.#begin(key, pod);
+    else await this.#allocate(key, pod);
+  }
+
+  /** Makes an endpoint whose addresses an external IPAM will give. */
+  async #begin(key: string, pod: PlacedPod): Promise<void> {
+    checkRequest(pod);
+    const [namespace = "", name = ""] = key.split("/");
+    const { store } = this.#options;
+    try {
+      const wanted = this.#external.begin(newEndpoint(name, pod));
+      this.setEndpoint(key, await store.createEndpoint(namespace, name, wanted));
+    } catch (error) {
+      const isTaken = error instanceof StatusError && error.status.code === 409;
+      const found = isTaken ? await store.readEndpoint(namespace, name) : undefined;
+      if (!found) throw error;
+      this.setEndpoint(key, found);
+    }
   }
 
   /** Deletes the endpoint, or keeps it for the next pod of its name. @returns whether the name is free */
@@ -204,7 +264,10 @@ export class AddressController {
     } else if (endpoint.keptUntilMs !== undefined) {
       const restMs = endpoint.keptUntilMs - now();
       if (restMs > 0) look("pod", key, restMs);
-      else await this.#giveUp(key, endpoint);
+      else if (endpoint.finalizers.includes(ipamFinalizer)) {
+        await this.#external.release(key, endpoint);
+        this.removeEndpoint(key, endpoint.uid);
+      } else await this.#giveUp(key, endpoint);
     }
   }
 
@@ -236,7 +299,11 @@ export class AddressController {
       this.#intents.set(key, { podUid: pod.uid, place });
     }
     try {
-      const created = await store.createEndpoint(namespace, name, newEndpoint(name, pod, place));
+      const created = await store.createEndpoint(namespace, name, {
+        ...newEndpoint(name, pod),
+        ...place,
+        finalizer: undefined,
+      });
       this.#intents.delete(key);
       this.setEndpoint(key, created);
     } catch (error) {
@@ -357,14 +424,13 @@ function whoHas({
   return `${addresses.join(", ")} is taken ${who}`;
 }
 
-function newEndpoint(name: string, pod: PlacedPod, place: Place): NewEndpoint {
-  const { uid: podUid, node, domain, request, owner } = pod;
-  const { network, addresses, mac } = place;
-  const { keep } = request;
+function newEndpoint(
+  name: string,
+  { uid: podUid, node, domain, request: { keep }, owner }: PlacedPod,
+): Omit<NewEndpoint, "network" | "addresses" | "mac" | "finalizer"> {
   const byPod: OwnerReference = { apiVersion: "v1", kind: "Pod", name, uid: podUid };
   const goesWith = keep && (keep.seconds === undefined ? owner : undefined);
-  const made = { podUid, node, domain, network, addresses, mac, keep, finalizer: undefined };
-  return { ...made, owner: keep ? goesWith : byPod };
+  return { podUid, node, domain, keep, owner: keep ? goesWith : byPod };
 }
 
 function equalLists(a: readonly string[], b: readonly string[]): boolean {

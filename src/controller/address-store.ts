@@ -60,6 +60,8 @@ export interface AddressStore {
     known: KnownEndpoint,
     change: EndpointChange,
   ): Promise<KnownEndpoint>;
+  /** Takes a finalizer away from an endpoint; succeeds when it or the endpoint is gone. */
+  letGo(namespace: string, name: string, uid: string, finalizer: string): Promise<void>;
   /** Resolves to whether it is gone: something else may hold it. */
   deleteEndpoint(namespace: string, name: string, uid: string): Promise<boolean>;
 }
@@ -69,8 +71,6 @@ interface EndpointChange {
   readonly node?: string;
   readonly addresses?: readonly string[];
   readonly mac?: string;
-  /** `undefined` takes all finalizers of the controller away. */
-  readonly finalizers?: readonly string[];
   readonly status?: { readonly phase: "Kept" | "Pending"; readonly keptUntil?: string };
 }
 
@@ -222,6 +222,14 @@ function endpointStore(
           : await client.updateStatus(endpointKind, changed);
       return knownEndpoint(`${namespace}/${name}`, stored);
     },
+    async letGo(namespace, name, uid, finalizer) {
+      const current = await client.find(endpointKind, { namespace, name });
+      const { finalizers = [] } = current?.metadata ?? {};
+      if (current?.metadata.uid !== uid || !finalizers.includes(finalizer)) return;
+      const others = finalizers.filter((each) => each !== finalizer);
+      const metadata = { ...current.metadata, finalizers: others };
+      await client.update(endpointKind, { ...current, metadata });
+    },
     async deleteEndpoint(namespace, name, uid) {
       const place = { namespace, name };
       const left = await unlessGone(client.delete(endpointKind, place, { preconditions: { uid } }));
@@ -257,11 +265,10 @@ function renderEndpoint(
 }
 
 function changedEndpoint(endpoint: Endpoint, change: EndpointChange): Endpoint {
-  const { podUid, node, addresses, mac, finalizers, status } = change;
-  const { spec, metadata } = endpoint;
+  const { podUid, node, addresses, mac, status } = change;
+  const { spec } = endpoint;
   return {
     ...endpoint,
-    metadata: { ...metadata, ...(finalizers && { finalizers: [...finalizers] }) },
     spec: {
       ...spec,
       ...(node !== undefined && { node }),

@@ -1,6 +1,8 @@
 // Runs the address controller: pods many at a time, networks and domains beside them, and what is due later when it is due.
 import type { ApiClient } from "../client/api-client.ts";
 import { type EventSink, subjectOf } from "../client/event-recorder.ts";
+import { IpamRefusedError, IpamUnavailableError } from "../client/ipam-webhook.ts";
+import { domainKind } from "../kinds/domain.ts";
 import { podKind } from "../kinds/pod.ts";
 import type { Log } from "../runtime/log.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
@@ -20,7 +22,9 @@ export interface AddressWorkerOptions {
 
 /** Pods worked on at once. They share the writes of their networks' ledgers: more pods at once are fewer writes. */
 const podConcurrency = 64;
+const externalConcurrency = 16;
 const upkeepConcurrency = 8;
+const healthIntervalMs = 15_000;
 /** Longest wait of one timer. */
 const longestMs = 2 ** 31 - 1;
 
@@ -33,7 +37,11 @@ export class AddressWorker implements AsyncDisposable {
   readonly controller: AddressController;
   readonly #options: AddressWorkerOptions;
   readonly #pods: WorkQueue;
+  /** Pods for whose addresses somebody else is asked, who may take long: they keep no others waiting. */
+  readonly #external: WorkQueue;
   readonly #upkeep: WorkQueue;
+  /** Domains whose external IPAM was not well when it was asked last. */
+  readonly #unwell = new Set<string>();
   readonly #due = new Map<string, Due>();
   /** What is to be looked at once everything is known; `undefined` after that. */
   #waiting: Set<string> | undefined = new Set();
@@ -47,11 +55,12 @@ export class AddressWorker implements AsyncDisposable {
       now: Date.now,
       look: (what, key, delayMs) => this.#look(`${what} ${key}`, delayMs),
     });
-    this.#pods = new WorkQueue({
-      reconcile: async (key) => await this.controller.reconcile(key),
-      onError: (key, error, attempt) => this.#failed(key, error, attempt),
-      concurrency: podConcurrency,
-    });
+    const pods = {
+      reconcile: async (key: string) => await this.controller.reconcile(key),
+      onError: (key: string, error: unknown, attempt: number) => this.#failed(key, error, attempt),
+    };
+    this.#pods = new WorkQueue({ ...pods, concurrency: podConcurrency });
+    this.#external = new WorkQueue({ ...pods, concurrency: externalConcurrency });
     this.#upkeep = new WorkQueue({
       reconcile: async (work) => await this.#keepUp(work),
       onError: (work, error, attempt) => log.warn({ work, attempt, err: error }, "addresses"),
@@ -61,7 +70,7 @@ export class AddressWorker implements AsyncDisposable {
 
   /** Pods whose addresses are still to be allocated or given back. */
   get pending(): number {
-    return this.#pods.size;
+    return this.#pods.size + this.#external.size;
   }
 
   /** Everything is known now: before that a free address cannot be told from a taken one. */
@@ -81,7 +90,7 @@ export class AddressWorker implements AsyncDisposable {
       return;
     }
     const [what, key] = split(work);
-    if (what === "pod") this.#pods.add(key);
+    if (what === "pod") (this.controller.isExternal(key) ? this.#external : this.#pods).add(key);
     else this.#upkeep.add(work);
   }
 
@@ -102,7 +111,34 @@ export class AddressWorker implements AsyncDisposable {
   async #keepUp(work: string): Promise<void> {
     const [what, key] = split(work);
     if (what === "network") await this.controller.reconcileNetwork(key);
+    else if (what === "health") await this.#checkHealth(key);
     else await this.controller.tellUsage(key);
+  }
+
+  /** Says on the Domain when its external IPAM stops or begins to be well. */
+  async #checkHealth(domain: string): Promise<void> {
+    if (!this.controller.hasExternal(domain)) {
+      this.#unwell.delete(domain);
+      return;
+    }
+    const { events, log } = this.#options;
+    const regarding = subjectOf(domainKind, {
+      name: domain,
+      uid: this.controller.domainUid(domain),
+    });
+    try {
+      await this.controller.checkHealth(domain);
+      if (this.#unwell.delete(domain)) {
+        const message = "the external IPAM is well again";
+        events.record({ regarding, type: "Normal", reason: "IpamWell", message });
+      }
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      log.warn({ domain, error: message }, "the external IPAM is not well");
+      this.#unwell.add(domain);
+      events.record({ regarding, type: "Warning", reason: "IpamUnwell", message });
+    }
+    this.#look(`health ${domain}`, healthIntervalMs);
   }
 
   #failed(key: string, error: unknown, attempt: number): void {
@@ -121,7 +157,9 @@ export class AddressWorker implements AsyncDisposable {
     this.#waiting = new Set();
     for (const { timer } of this.#due.values()) clearTimeout(timer);
     this.#due.clear();
-    await Promise.all([this.#pods[Symbol.asyncDispose](), this.#upkeep[Symbol.asyncDispose]()]);
+    const queues = [this.#pods, this.#external, this.#upkeep];
+    await Promise.all(queues.map((queue) => queue[Symbol.asyncDispose]()));
+    await this.controller[Symbol.asyncDispose]();
   }
 }
 
@@ -135,5 +173,7 @@ function reasonOf(error: unknown): string | undefined {
   if (error instanceof AddressRequestError) return "AddressRefused";
   if (error instanceof AddressesExhaustedError) return "AddressesExhausted";
   if (error instanceof NameTakenError) return "EndpointNameTaken";
+  if (error instanceof IpamRefusedError) return "IpamRefused";
+  if (error instanceof IpamUnavailableError) return "IpamUnavailable";
   return undefined;
 }

@@ -1,5 +1,6 @@
 // What the address controller needs of the objects that it watches.
 import type { OwnerReference } from "../apimachinery/kind.ts";
+import type { IpamWebhookConfig } from "../client/ipam-webhook.ts";
 import { type DomainLedgerStatus, DomainLedger } from "../ipam/domain-ledger.ts";
 import { type LedgerStatus, NetworkLedger } from "../ipam/network-ledger.ts";
 import type { NetworkCidrs } from "../ipam/space-network.ts";
@@ -120,6 +121,17 @@ function ledgerStatusOf(object: unknown): LedgerStatus {
     })),
     emptySince: stringOf(fieldOf(status, "emptySince")),
   };
+}
+
+const defaultTimeoutSeconds = 5;
+
+/** The external IPAM that the domain's addresses come from. */
+export function webhookOf(domain: unknown): IpamWebhookConfig | undefined {
+  const webhook = fieldAt(domain, "spec", "ipam", "webhook");
+  const url = stringOf(fieldOf(webhook, "url"));
+  if (url === undefined) return undefined;
+  const timeoutMs = Number(fieldOf(webhook, "timeoutSeconds") ?? defaultTimeoutSeconds) * 1000;
+  return { url, timeoutMs, caBundle: stringOf(fieldOf(webhook, "caBundle")) };
 }
 
 export function knownDomain(object: unknown): Versioned<DomainLedger> {

@@ -25,8 +25,16 @@ import { translateNode } from "../kubernetes/node.ts";
 import { defaultDomain, translatePod } from "../kubernetes/pod.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Log } from "../runtime/log.ts";
-import type { AddressController, PlacedPod } from "./address-controller.ts";
-import { knownDomain, knownEndpoint, knownNetwork, ownerOf, podUidOf } from "./known-objects.ts";
+import type { AddressController } from "./address-controller.ts";
+import type { PlacedPod } from "./placed-pod.ts";
+import {
+  knownDomain,
+  knownEndpoint,
+  knownNetwork,
+  ownerOf,
+  podUidOf,
+  webhookOf,
+} from "./known-objects.ts";
 import type { ModelInputs } from "./source-model.ts";
 
 export interface ModelFeedOptions {
@@ -113,7 +121,12 @@ export class ModelFeed {
     };
     this.#options.addresses.setDomain(
       name,
-      domain && { pools: { pools: domain.pools, networkLength }, ledger: knownDomain(object) },
+      domain && {
+        pools: { pools: domain.pools, networkLength },
+        uid: stringOf(fieldAt(object, "metadata", "uid")) ?? "",
+        ledger: knownDomain(object),
+        webhook: webhookOf(object),
+      },
     );
   }
 
@@ -205,7 +218,9 @@ export class ModelFeed {
       pod === undefined || endpoint === undefined || !isOwn
         ? undefined
         : translatePod(pod, endpoint);
-    this.#options.compute.setEndpoint(key, joined);
+    // One that still waits for its addresses is not there yet.
+    const isComplete = joined !== undefined && joined.addresses.length > 0;
+    this.#options.compute.setEndpoint(key, isComplete ? joined : undefined);
   }
 }
 

@@ -128,6 +128,7 @@ class DomainSpace {
   }
 
   setPools(pools: DomainPools): void {
+    if (JSON.stringify(pools) === JSON.stringify(this.pools)) return;
     this.pools = pools;
     this.cuts.clear();
     for (const { all } of this.zones.values()) {
@@ -245,9 +246,13 @@ export class AddressSpace {
     return this.#domains.get(domain)?.networkAround(address);
   }
 
-  /** Endpoints that have this address without a network. */
-  looseHolders(domain: string, address: string): readonly string[] {
-    return [...(this.#domains.get(domain)?.loose.get(address) ?? [])];
+  /** Endpoints of the domain that have this address. */
+  holdersOf(domain: string, address: Address): readonly string[] {
+    const text = formatAddress(address);
+    const network = this.networkAround(domain, address);
+    const offset = network?.offsetOf(text);
+    const inNetwork = network && offset !== undefined ? network.holdersOf(offset) : [];
+    return [...inNetwork, ...(this.#domains.get(domain)?.loose.get(text) ?? [])];
   }
 
   /** Whether the address lies in the domain's pools. */

@@ -78,6 +78,40 @@ const specSchema = Type.Object(
         },
       ),
     ),
+    ipam: Type.Optional(
+      Type.Object(
+        {
+          webhook: Type.Optional(
+            Type.Object(
+              {
+                url: Type.String({
+                  description:
+                    "http or https. The controller sends requests to /allocate, /release and /health below it.",
+                }),
+                timeoutSeconds: Type.Optional(
+                  Type.Integer({
+                    default: 5,
+                    description: "How long an answer may take, 1 to 30; 5 when absent.",
+                    crd: { minimum: 1, maximum: 30 },
+                  }),
+                ),
+                caBundle: Type.Optional(
+                  Type.String({
+                    description:
+                      "PEM certificates that sign the server's certificate; the system's when absent.",
+                  }),
+                ),
+              },
+              { description: "A service over HTTP that gives addresses out and takes them back." },
+            ),
+          ),
+        },
+        {
+          description:
+            "Who gives out the domain's addresses, when it is not Isobar. They must lie in the pools.",
+        },
+      ),
+    ),
   },
   { description: "What is wanted." },
 );
@@ -180,11 +214,23 @@ function validateMasquerade({ masquerade }: Domain["spec"]): FieldError[] {
   });
 }
 
+function validateWebhook({ ipam }: Domain["spec"]): FieldError[] {
+  if (ipam?.webhook === undefined) return [];
+  const { url, timeoutSeconds = 5 } = ipam.webhook;
+  const path = "spec.ipam.webhook";
+  const timeout = checkInRange(timeoutSeconds, 1, 30);
+  const errors = invalidEach(`${path}.timeoutSeconds`, timeoutSeconds, timeout);
+  const protocol = URL.canParse(url) ? new URL(url).protocol : "";
+  if (protocol === "http:" || protocol === "https:") return errors;
+  return [...errors, invalid(`${path}.url`, url, "must be an http or https URL")];
+}
+
 function validate({ spec }: Domain, old?: Domain): FieldError[] {
   const errors = [
     ...invalidEach("spec.vni", spec.vni, checkInRange(spec.vni, 1, maximumVni)),
     ...validatePools(spec.pools),
     ...validatePrefixLengths(spec),
+    ...validateWebhook(spec),
     ...validateMasquerade(spec),
   ];
   if (old === undefined) return errors;
