@@ -131,6 +131,36 @@ describe("addresses of pods", () => {
     assert.deepEqual(rig.violations, []);
   });
 
+  for (const [what, cidr, message] of [
+    ["overlaps another one", "10.0.0.0/26", /overlaps network z\/pods-10-0-0-0-28/],
+    ["is outside the pools", "10.9.0.0/28", /10\.9\.0\.0\/28 is not in the pools/],
+  ] as const) {
+    test(`of a network that ${what} nothing is given out`, async () => {
+      await using rig = await AddressRig.start();
+      await rig.namespace("z");
+      await rig.namespace("other");
+      await rig.pod("z/a");
+      await rig.addressesOf("z/a");
+      await rig.api.client.create(networkKind, {
+        apiVersion: "isobar.io/v1alpha1",
+        kind: "Network",
+        metadata: { namespace: "other", name: "mine" },
+        spec: { domain: "default", cidrs: [cidr] },
+      });
+      const report = await rig.reported("NetworkNotUsed");
+      assert.match(report.message, message);
+      assert.equal(report.regarding.name, "mine");
+      await rig.stopController();
+      rig.startController();
+      await rig.pod("other/a");
+      assert.notEqual((await rig.addressesOf("other/a"))[1], undefined);
+      assert.deepEqual(
+        rig.violations.filter((each) => !each.includes("networks")),
+        [],
+      );
+    });
+  }
+
   test("an endpoint that a user made for something else stays, and a pod of its name waits", async () => {
     await using rig = await AddressRig.start();
     await rig.namespace("z");

@@ -36,6 +36,8 @@ export interface AddressControllerOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** `reconcile` is to be called for the pod's key, or what belongs to networks and domains, after so long a time. */
+  /** No address is given out of the network, and people should know why. */
+  readonly onUnusable: (network: KnownNetwork, reason: string) => void;
   readonly look: (what: AddressWork, key: string, delayMs: number) => void;
 }
 
@@ -78,6 +80,7 @@ export class AddressController implements AsyncDisposable {
       times,
       now,
       look: (id, delayMs) => look("network", id, delayMs),
+      onUnusable: options.onUnusable,
       onUsage: (domain) => look("domain", domain, usageDelayMs),
     });
     const usedOf = (domain: string): number => this.#networks.usedOf(domain);
@@ -93,7 +96,7 @@ export class AddressController implements AsyncDisposable {
   }
 
   setDomain(name: string, domain: KnownDomain | undefined): void {
-    this.#space.setDomain(name, domain?.pools);
+    if (this.#space.setDomain(name, domain?.pools)) this.#networks.judgeAll(name);
     this.#domains.set(name, domain?.ledger);
     if (domain) this.#domainUids.set(name, domain.uid);
     else this.#domainUids.delete(name);
@@ -344,7 +347,12 @@ export class AddressController implements AsyncDisposable {
           if (await this.#networks.reserveExactly(network.id, offsets)) {
             return placeAt(network.id, offsets, addresses);
           }
-          if (before === undefined) throw new AddressRequestError(whoHas(wanted));
+          if (before === undefined) {
+            const why = this.#networks.whyUnusable(network.id);
+            throw new AddressRequestError(
+              why === undefined ? whoHas(wanted) : `network ${network.id} is not used: ${why}`,
+            );
+          }
           // What the pod had is somebody else's now: it gets others.
           lost = [];
           break;

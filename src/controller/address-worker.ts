@@ -3,12 +3,14 @@ import type { ApiClient } from "../client/api-client.ts";
 import { type EventSink, subjectOf } from "../client/event-recorder.ts";
 import { IpamRefusedError, IpamUnavailableError } from "../client/ipam-webhook.ts";
 import { domainKind } from "../kinds/domain.ts";
+import { networkKind } from "../kinds/network.ts";
 import { podKind } from "../kinds/pod.ts";
 import type { Log } from "../runtime/log.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
 import { AddressController } from "./address-controller.ts";
 import { addressStore } from "./address-store.ts";
 import { AddressRequestError, AddressesExhaustedError, NameTakenError } from "./errors.ts";
+import type { KnownNetwork } from "./known-objects.ts";
 import type { AddressTimes } from "./network-keeper.ts";
 
 export interface AddressWorkerOptions {
@@ -53,6 +55,7 @@ export class AddressWorker implements AsyncDisposable {
       store: addressStore(client),
       times,
       now: Date.now,
+      onUnusable: (network, reason) => this.#tellUnusable(network, reason),
       look: (what, key, delayMs) => this.#look(`${what} ${key}`, delayMs),
     });
     const pods = {
@@ -139,6 +142,15 @@ export class AddressWorker implements AsyncDisposable {
       events.record({ regarding, type: "Warning", reason: "IpamUnwell", message });
     }
     this.#look(`health ${domain}`, healthIntervalMs);
+  }
+
+  #tellUnusable({ id, uid }: KnownNetwork, reason: string): void {
+    const { events, log } = this.#options;
+    log.warn({ network: id, reason }, "no address is given out of a network");
+    const [namespace = "", name = ""] = id.split("/");
+    const regarding = subjectOf(networkKind, { namespace, name, uid });
+    const message = `no address is given out of the network: ${reason}`;
+    events.record({ regarding, type: "Warning", reason: "NetworkNotUsed", message });
   }
 
   #failed(key: string, error: unknown, attempt: number): void {

@@ -10,6 +10,7 @@ import { StatusError } from "../apimachinery/errors.ts";
 import type { AddressSpace } from "../ipam/address-space.ts";
 import type { NetworkLedger } from "../ipam/network-ledger.ts";
 import type { SpaceNetwork } from "../ipam/space-network.ts";
+import { formatPrefix } from "../net/address.ts";
 import type { AddressStore } from "./address-store.ts";
 import type { KnownNetwork } from "./known-objects.ts";
 import { LedgerGoneError, LedgerWriter } from "./ledger-writer.ts";
@@ -33,6 +34,8 @@ export interface NetworkKeeperOptions {
   readonly now: () => number;
   /** `reconcile` is to be called for the network, after so long a time. */
   readonly look: (id: string, delayMs: number) => void;
+  /** No address is given out of the network, and people should know why. */
+  readonly onUnusable: (network: KnownNetwork, reason: string) => void;
   /** The number of places taken in a network of the domain, or of its networks, has changed. */
   readonly onUsage: (domain: string) => void;
 }
@@ -54,6 +57,8 @@ interface Kept {
 export class NetworkKeeper {
   readonly #options: NetworkKeeperOptions;
   readonly #kept = new Map<string, Kept>();
+  /** Networks out of which nothing is given out → why. */
+  readonly #unusable = new Map<string, string>();
   /** Domain → places taken in its networks. */
   readonly #used = new Map<string, number>();
 
@@ -74,6 +79,7 @@ export class NetworkKeeper {
       const writer = new LedgerWriter(access, known);
       const places = { inFlight: new Set<number>(), vacated: new Map(), orphans: new Map() };
       this.#kept.set(id, { known, network, writer, ...places, counted: 0 });
+      for (const rival of this.#judge(id)) this.#judge(rival.id);
     }
     this.#count(id);
     this.#options.look(id, 0);
@@ -85,7 +91,59 @@ export class NetworkKeeper {
     this.#options.space.setNetwork(id, undefined);
     if (kept) this.#count(id, 0);
     this.#kept.delete(id);
+    this.#unusable.delete(id);
+    // One that it stood in the way of may be used now.
+    for (const other of this.#unusable.keys()) this.#judge(other);
     return kept?.known;
+  }
+
+  /** Looks at all networks of the domain again: it has other pools now. */
+  judgeAll(domain: string): void {
+    for (const [id, { known }] of this.#kept) if (known.domain === domain) this.#judge(id);
+  }
+
+  /** Why no address is given out of the network; `undefined` when there is no reason. */
+  whyUnusable(id: string): string | undefined {
+    return this.#unusable.get(id);
+  }
+
+  /**
+   * A network that somebody has made may lie over another one, and then only one of them is used: the one of which places are
+   * taken already, else the older one. @returns those that it overlaps
+   */
+  #judge(id: string): readonly SpaceNetwork[] {
+    const kept = this.#kept.get(id);
+    if (kept === undefined) return [];
+    const { space, onUnusable, look } = this.#options;
+    const { domain, prefixes } = kept.network;
+    const rivals = space.overlapping(domain, prefixes).filter((network) => network.id !== id);
+    const betters = rivals.filter((rival) => this.#goesBefore(rival.id, id));
+    const outside = space.outsidePools(domain, prefixes);
+    const reason =
+      betters.length > 0
+        ? `it overlaps network ${betters.map((rival) => rival.id).join(", ")}`
+        : outside && `${formatPrefix(outside)} is not in the pools of domain "${domain}"`;
+    if (reason === this.#unusable.get(id)) return rivals;
+    if (reason === undefined) {
+      this.#unusable.delete(id);
+      look(id, 0);
+    } else {
+      this.#unusable.set(id, reason);
+      space.setOpen(id, false);
+      onUnusable(kept.known, reason);
+    }
+    return rivals;
+  }
+
+  #goesBefore(id: string, other: string): boolean {
+    const rank = (network: string): readonly [number, number, string] => {
+      const kept = this.#kept.get(network);
+      const isUsed = (kept?.writer.ledger?.allocated.length ?? 0) > 0;
+      return [isUsed ? 0 : 1, kept?.known.createdMs ?? 0, kept?.known.uid ?? ""];
+    };
+    const [used, created, uid] = rank(id);
+    const [otherUsed, otherCreated, otherUid] = rank(other);
+    return (used - otherUsed || created - otherCreated || (uid < otherUid ? -1 : 1)) < 0;
   }
 
   /** How many places of the domain's networks are taken. */
@@ -100,7 +158,7 @@ export class NetworkKeeper {
   /** Takes any free place. It stays this controller's until an endpoint holds it or it is abandoned. */
   async reserve(id: string): Promise<number | undefined> {
     const kept = this.#kept.get(id);
-    if (kept === undefined) return undefined;
+    if (kept === undefined || this.#unusable.has(id)) return undefined;
     const { network, vacated, inFlight } = kept;
     let mine: number | undefined;
     const take = (draft: NetworkLedger): number | undefined => {
@@ -129,7 +187,7 @@ export class NetworkKeeper {
   /** Takes exactly these places, also ones that rest: they were asked for by name. */
   async reserveExactly(id: string, offsets: readonly number[]): Promise<boolean> {
     const kept = this.#kept.get(id);
-    if (kept === undefined) return false;
+    if (kept === undefined || this.#unusable.has(id)) return false;
     const { network, vacated, inFlight } = kept;
     const take = (draft: NetworkLedger): boolean => {
       const isTaken = (offset: number): boolean =>
@@ -305,6 +363,7 @@ export class NetworkKeeper {
   /** A network that was full is looked at again by those who want a place, once there is one. */
   #openAgain({ network }: Kept, ledger: NetworkLedger): void {
     const { space, now, look } = this.#options;
+    if (this.#unusable.has(network.id)) return;
     const nowMs = now();
     const held = (offset: number): boolean => network.isHeld(offset);
     if (ledger.findFree(network.range, network.next, held, nowMs) !== undefined) {

@@ -68,6 +68,8 @@ class DomainSpace {
     4: new TakenPrefixes(),
     6: new TakenPrefixes(),
   };
+  /** What the networks have of it, apart from what is promised or rests. */
+  readonly cut: Record<Family, TakenPrefixes> = { 4: new TakenPrefixes(), 6: new TakenPrefixes() };
   /** Parts of the pools that are promised or rest. */
   claims = new Set<string>();
   /** Address → the endpoints that have it without a network. */
@@ -95,6 +97,7 @@ class DomainSpace {
     this.#countCuts(network, 1);
     for (const prefix of network.prefixes) {
       this.taken[prefix.family].count(prefix, 1);
+      this.cut[prefix.family].count(prefix, 1);
       const networks = this.#byPrefix[prefix.family].get(prefix.length) ?? new Map();
       this.#byPrefix[prefix.family].set(prefix.length, networks.set(prefix.bits, network));
     }
@@ -104,6 +107,7 @@ class DomainSpace {
   close(network: SpaceNetwork): void {
     const { id, zone } = network;
     for (const { family, length, bits } of network.prefixes) {
+      this.cut[family].count({ family, length, bits }, -1);
       const byBits = this.#byPrefix[family].get(length);
       if (byBits?.get(bits) === network) byBits.delete(bits);
       if (byBits?.size === 0) this.#byPrefix[family].delete(length);
@@ -127,13 +131,14 @@ class DomainSpace {
     this.claims = claims;
   }
 
-  setPools(pools: DomainPools): void {
-    if (JSON.stringify(pools) === JSON.stringify(this.pools)) return;
+  setPools(pools: DomainPools): boolean {
+    if (JSON.stringify(pools) === JSON.stringify(this.pools)) return false;
     this.pools = pools;
     this.cuts.clear();
     for (const { all } of this.zones.values()) {
       for (const network of all.values()) this.#countCuts(network, 1);
     }
+    return true;
   }
 
   #countCuts({ prefixes }: SpaceNetwork, change: 1 | -1): void {
@@ -161,13 +166,12 @@ export class AddressSpace {
   /** Endpoints by network, also while the network is not known. */
   readonly #holders = new Map<string, Set<string>>();
 
-  setDomain(name: string, pools: DomainPools | undefined): void {
-    if (pools === undefined) {
-      this.#known.delete(name);
-    } else {
-      this.#known.add(name);
-      this.#domain(name).setPools(pools);
-    }
+  /** @returns whether the domain has other pools now */
+  setDomain(name: string, pools: DomainPools | undefined): boolean {
+    if (pools === undefined) return this.#known.delete(name);
+    const isNew = !this.#known.has(name);
+    this.#known.add(name);
+    return this.#domain(name).setPools(pools) || isNew;
   }
 
   /** How many networks the domain has, and how many have a part of each of its pools. */
@@ -212,6 +216,24 @@ export class AddressSpace {
 
   network(id: string): SpaceNetwork | undefined {
     return this.#networks.get(id);
+  }
+
+  /** The domain's networks that overlap these prefixes: O(networks) when there is one, else O(distinct lengths). */
+  overlapping(domain: string, prefixes: readonly Prefix[]): SpaceNetwork[] {
+    const space = this.#domain(domain);
+    if (prefixes.every((prefix) => space.cut[prefix.family].isFree(prefix))) return [];
+    const overlaps = (one: Prefix): boolean =>
+      prefixes.some((other) => prefixContains(one, other) || prefixContains(other, one));
+    return [...space.zones.values()]
+      .flatMap(({ all }) => [...all.values()])
+      .filter((network) => network.prefixes.some(overlaps));
+  }
+
+  /** The first of these prefixes that is in none of the domain's pools, as far as those are known. */
+  outsidePools(domain: string, prefixes: readonly Prefix[]): Prefix | undefined {
+    if (!this.#known.has(domain)) return undefined;
+    const pools = this.#domain(domain).pools.pools.map(parsePrefix);
+    return prefixes.find((prefix) => !pools.some((pool) => prefixContains(pool, prefix)));
   }
 
   /** Whether places may be free in the network; one that is full is passed over. */
