@@ -9,7 +9,7 @@ import type { Programs } from "./programs.ts";
 
 export const workloadImage = "isobar.test/workload:1";
 export const pauseImage = "isobar.test/pause:1";
-export const isobarImage = "isobar.test/isobar:1";
+export const isobarImage = "isobar.test/isobar:test";
 
 const checkout = fileURLToPath(new URL("../..", import.meta.url));
 /** What controller and agent call, and what scripts of the image use. */
