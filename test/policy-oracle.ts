@@ -192,7 +192,8 @@ export class Oracle {
       return port >= 1 && port <= 65535 && port <= asked && asked <= (endPort ?? port);
     }
     if (endPort !== undefined) return false;
-    const declared = this.#pod(packet.destination)?.spec.containers[0].ports ?? [];
+    const containers = this.#pod(packet.destination)?.spec.containers ?? [];
+    const declared = containers.flatMap((each: Json) => each.ports ?? []);
     const named = (each: Json) => each.name === port && each.protocol === protocol;
     return declared.find(named)?.containerPort === asked;
   }

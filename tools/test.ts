@@ -1,6 +1,7 @@
 // Runs every test, in stages: what needs nothing but Node first, then what needs Open vSwitch, then what needs network
-// namespaces (one file at a time: they measure real packets). The stages chart and cluster run only when they are named: they need
-// Helm and a Kubernetes, which are built once. Ends with one line that counts them all.
+// namespaces (one file at a time: they measure real packets). Some stages run only when they are named: chart and cluster need
+// Helm and a Kubernetes, which are built once; conformance is a test of the lab's that takes longer here. Ends with one
+// line that counts them all.
 import { globSync } from "node:fs";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
@@ -13,6 +14,10 @@ interface Stage {
   readonly root?: boolean;
   /** Only when it is named. */
   readonly onDemand?: boolean;
+  /** Longest that one of its files may take. */
+  readonly timeoutMinutes?: number;
+  /** Makes its tests thorough. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 const stages: readonly Stage[] = [
@@ -32,6 +37,15 @@ const stages: readonly Stage[] = [
     root: true,
     onDemand: true,
   },
+  {
+    name: "conformance",
+    files: ["test/lab/conformance.test.ts"],
+    concurrency: 1,
+    root: true,
+    onDemand: true,
+    timeoutMinutes: 600,
+    environment: { ISOBAR_TEST_CONFORMANCE: "all" },
+  },
 ];
 
 interface Count {
@@ -44,7 +58,8 @@ async function runStage(stage: Stage, count: Count): Promise<void> {
   const files = stage.files.flatMap((pattern) => globSync(pattern)).toSorted();
   process.stdout.write(`\n== ${stage.name}: ${files.length} files\n`);
   // A failed test may leave something open; it must not keep the others from being told.
-  const limits = { timeout: 10 * 60_000, forceExit: true };
+  const limits = { timeout: (stage.timeoutMinutes ?? 10) * 60_000, forceExit: true };
+  Object.assign(process.env, stage.environment);
   const stream = run({ files, concurrency: stage.concurrency, ...limits });
   // A file's own entry repeats what its tests said; it counts only when the file itself broke.
   stream.on("test:pass", ({ details, skip, todo }) => {

@@ -10,6 +10,11 @@ function parseCount(text: string): number {
   return Number(text);
 }
 
+function parseSeed(text: string): number {
+  if (!/^\d{1,10}$/.test(text)) throw new InvalidArgumentError("expected a number");
+  return Number(text);
+}
+
 function parseFamily(text: string): 4 | 6 {
   if (text !== "4" && text !== "6") throw new InvalidArgumentError("expected 4 or 6");
   return text === "4" ? 4 : 6;
@@ -163,12 +168,17 @@ export function createProgram(): Command {
     )
     .argument("[stage...]")
     .option("--cluster", "the tests on a real Kubernetes, which is built the first time", false)
-    .action(async (stages, { cluster }) =>
-      (await import("./run-tool.ts")).runTool("tools/test.ts", [
+    .option("--conformance", "every connection of upstream's conformance cases", false)
+    .option("--seed <number>", "what the random tests begin with, to repeat one", parseSeed)
+    .action(async (stages, { cluster, conformance, seed }) => {
+      if (seed !== undefined) process.env["ISOBAR_TEST_SEED"] = String(seed);
+      const { runTool } = await import("./run-tool.ts");
+      return runTool("tools/test.ts", [
         ...stages,
         ...(cluster ? ["cluster"] : []),
-      ]),
-    );
+        ...(conformance ? ["conformance"] : []),
+      ]);
+    });
   program
     .command("bench")
     .description("run the benchmarks, or those named; --quick for a short run")

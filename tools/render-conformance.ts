@@ -1,0 +1,65 @@
+// Renders the lists of docs/conformance.md from the cases: `node tools/render-conformance.ts`. A test compares the file with
+// what this renders.
+import { readFileSync, writeFileSync } from "node:fs";
+import { type ConformanceCase, families } from "../test/conformance/case.ts";
+import { cyclonusCases } from "../test/conformance/cyclonus.ts";
+import { netpolCases } from "../test/conformance/netpol.ts";
+
+/** The page, as a URL of the file. */
+export const conformancePage = new URL("../docs/conformance.md", import.meta.url);
+
+/** A case that did not hold would fail its test. */
+const result = "holds";
+
+function renderRows(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((_, at) =>
+    Math.max(...[header, ...rows].map((row) => row[at]?.length ?? 0)),
+  );
+  const lines = [header, widths.map((width) => "-".repeat(width)), ...rows];
+  const renderLine = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(" | ")} |`;
+  return lines.map(renderLine).join("\n");
+}
+
+function connections({ steps }: ConformanceCase): number {
+  const cells = steps.reduce((sum, { expected }) => sum + (expected?.length ?? 0), 0);
+  return cells * families.length;
+}
+
+function renderNetpol(): string {
+  return renderRows(
+    ["upstream's case", "connections", "result"],
+    netpolCases().map((each) => [each.upstream, String(connections(each)), result]),
+  );
+}
+
+function renderCyclonus(): string {
+  return Object.entries(cyclonusCases())
+    .map(([group, cases]) => {
+      const rows = cases.map(({ upstream, steps }) => [upstream, String(steps.length), result]);
+      return `### ${group}\n\n${renderRows(["upstream's case", "steps", "result"], rows)}`;
+    })
+    .join("\n\n");
+}
+
+const parts: Readonly<Record<string, () => string>> = {
+  netpol: renderNetpol,
+  cyclonus: renderCyclonus,
+};
+
+/** The page with everything between its markers rendered again. @throws {Error} when a marker names no part */
+export function renderConformancePage(page: string): string {
+  return page.replaceAll(
+    /(<!-- rendered: (\w+) -->)[\s\S]*?(<!-- end -->)/g,
+    (_, start: string, name: string, end: string) => {
+      const render = parts[name];
+      if (render === undefined) throw new Error(`expected a part of the page, got "${name}"`);
+      return `${start}\n\n${render()}\n\n${end}`;
+    },
+  );
+}
+
+if (import.meta.main) {
+  const page = readFileSync(conformancePage, "utf8");
+  writeFileSync(conformancePage, renderConformancePage(page));
+}
