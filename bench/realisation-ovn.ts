@@ -238,7 +238,7 @@ export class Ovn implements Contender {
   }
 }
 
-async function startDatabase(
+export async function startDatabase(
   rundir: string,
   name: "nb" | "sb",
   stack: AsyncDisposableStack,

@@ -30,6 +30,7 @@ import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
 import { listenLocally } from "./local-server.ts";
 import { NodeInspection } from "./node-inspection.ts";
 import { NodeKeeper } from "./node-keeper.ts";
+import { namesDatapath } from "./node-report.ts";
 import { NodeState } from "./node-state.ts";
 import { watchNode } from "./node-watch.ts";
 import { followFlows } from "./openflow-link.ts";
@@ -127,7 +128,10 @@ export class Agent {
     });
     this.#pending = new PendingRequests({ folder: `${config.socket}.pending`, log });
     const control = (): string => findControlSocket(config.rundir);
-    const table = new ConnectionTable(control, `${config.datapathType}@ovs-${config.datapathType}`);
+    const table = new ConnectionTable(control, {
+      datapath: `${config.datapathType}@ovs-${config.datapathType}`,
+      namedOnDelete: () => namesDatapath(this.#database.facts()?.version),
+    });
     this.#review = new ConnectionReview({ state: this.#state, table, control, log });
     const onError = (duty: Duty | Review, err: unknown, attempt: number): void => {
       this.#metrics.dutyFailures.inc({ duty });

@@ -81,32 +81,43 @@ export function formatTuple(connection: TrackedConnection): string {
   return fields.join(",");
 }
 
+/** How commands name the datapath. */
+export interface DatapathName {
+  /** E.g. `netdev@ovs-netdev`. */
+  readonly datapath: string;
+  /**
+   * Whether the command that deletes takes the name: Open vSwitch 3.1 takes it for a tuple. Without it a switch with two
+   * datapaths in use refuses.
+   */
+  readonly namedOnDelete: () => boolean;
+}
+
 /** The tracked connections of one datapath. */
 export class ConnectionTable {
   readonly #control: () => string;
-  readonly #datapath: string;
+  readonly #datapath: DatapathName;
 
-  /** `control` gives the path of ovs-vswitchd's control socket; `datapath` is e.g. `netdev@ovs-netdev`. */
-  constructor(control: () => string, datapath: string) {
+  /** `control` gives the path of ovs-vswitchd's control socket. */
+  constructor(control: () => string, datapath: DatapathName) {
     this.#control = control;
     this.#datapath = datapath;
   }
 
   /** @throws {UnavailableError} @throws {PeerError} */
   async list(): Promise<readonly TrackedConnection[]> {
-    const text = await unixctl(this.#control(), "dpctl/dump-conntrack", [this.#datapath]);
+    const text = await unixctl(this.#control(), "dpctl/dump-conntrack", [this.#datapath.datapath]);
     return text.split("\n").flatMap((line) => parseConnection(line) ?? []);
   }
 
   /**
-   * The next packet of each of them begins a new connection. One that is gone already is no error. The datapath is not
-   * named: Open vSwitch 3.1 takes its name for a tuple here. So a node with a second datapath in use is refused.
+   * The next packet of each of them begins a new connection. One that is gone already is no error.
    * @throws {UnavailableError} @throws {PeerError}
    */
   async delete(connections: readonly TrackedConnection[]): Promise<void> {
     using control = await UnixctlConnection.open(this.#control());
+    const named = this.#datapath.namedOnDelete() ? [this.#datapath.datapath] : [];
     const remove = async (connection: TrackedConnection): Promise<void> => {
-      const args = [`zone=${connection.zone}`, formatTuple(connection)];
+      const args = [...named, `zone=${connection.zone}`, formatTuple(connection)];
       try {
         await control.run("dpctl/flush-conntrack", args);
       } catch (error) {

@@ -87,10 +87,13 @@ export class NodeInspection {
   }
 }
 
-function switchFacts(database: SwitchDatabase): Pick<NodeFacts, "version" | "segmentation"> {
+function switchFacts(
+  database: SwitchDatabase,
+): Pick<NodeFacts, "version" | "segmentation" | "twoDatapaths"> {
   const facts = database.facts();
   return {
     version: facts?.version,
+    twoDatapaths: (facts?.datapathTypes.size ?? 0) > 1,
     segmentation: facts?.otherConfig["userspace-tso-enable"] === "true",
   };
 }

@@ -6,6 +6,7 @@ const healthy: NodeFacts = {
   datapathType: "system",
   version: "3.1.0",
   segmentation: false,
+  twoDatapaths: false,
   refusal: undefined,
   portErrors: {},
   otherTunnels: {},
@@ -52,6 +53,8 @@ const cases: readonly (readonly [string, Partial<NodeFacts>, readonly string[]])
     { datapathType: "netdev", otherTunnels: { vx0: 4789 } },
     ["warning tunnel-port-taken"],
   ],
+  ["two datapaths of an older switch", { twoDatapaths: true }, ["error two-datapaths"]],
+  ["two datapaths", { twoDatapaths: true, version: "3.5.0" }, []],
   ["no address", { underlay: { ...healthy.underlay, vtep: undefined } }, ["error no-node-address"]],
   [
     "an address that is on no interface",

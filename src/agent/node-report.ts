@@ -8,6 +8,8 @@ export interface NodeFacts {
   readonly datapathType: DatapathType;
   /** Of Open vSwitch; `undefined` while it has not answered. */
   readonly version: string | undefined;
+  /** Whether the switch has bridges in the kernel and others in user space. */
+  readonly twoDatapaths: boolean;
   /** `other_config:userspace-tso-enable` */
   readonly segmentation: boolean;
   /** Why the bridge was not made. */
@@ -42,6 +44,14 @@ const leastUnderlayMtu = 1350;
 /** Whether the switch cuts large TCP segments itself, so that endpoints may send them: also into tunnels. */
 export function segmentsInSwitch(facts: Pick<NodeFacts, "version" | "segmentation">): boolean {
   return facts.segmentation && isAtLeast(facts.version, segmentsTunnels);
+}
+
+/**
+ * Whether a tracked connection can be deleted from one of two datapaths: 3.1 takes the datapath's name for a connection, and
+ * refuses when there are two and none is named.
+ */
+export function namesDatapath(version: string | undefined): boolean {
+  return isAtLeast(version, segmentsTunnels);
 }
 
 function isAtLeast(version: string | undefined, least: readonly [number, number]): boolean {
@@ -79,6 +89,15 @@ function* judgeSwitch(facts: NodeFacts): Generator<NodeProblem> {
       severity: "error",
       message: `Open vSwitch did not make ${port}: ${reason}`,
       remedy: "See the log of ovs-vswitchd.",
+    };
+  }
+  if (facts.twoDatapaths && facts.version !== undefined && !namesDatapath(facts.version)) {
+    yield {
+      code: "two-datapaths",
+      severity: "error",
+      message: `Open vSwitch ${facts.version} has bridges in the kernel and in user space: connections that a policy forbids later cannot be cut`,
+      remedy:
+        "Give all bridges of this node the same datapath_type, or upgrade Open vSwitch to 3.5.",
     };
   }
   for (const [name, udpPort] of tunnelsBeside(facts)) {

@@ -54,6 +54,8 @@ export interface SwitchFacts {
   readonly version: string | undefined;
   readonly otherConfig: Readonly<Record<string, string>>;
   readonly externalIds: Readonly<Record<string, string>>;
+  /** What its bridges have: `system`, `netdev`. */
+  readonly datapathTypes: ReadonlySet<string>;
 }
 
 /** A bridge of the name as it is found, whoever made it. */
@@ -79,7 +81,7 @@ export function vxlanPort(
 
 const tables = {
   Open_vSwitch: { columns: ["cur_cfg", "ovs_version", "other_config", "external_ids"] },
-  Bridge: { columns: ["name", "ports", "external_ids", "controller"] },
+  Bridge: { columns: ["name", "ports", "external_ids", "controller", "datapath_type"] },
   Port: { columns: ["name", "interfaces"] },
   Interface: {
     columns: ["name", "type", "ofport", "error", "external_ids", "options"],
@@ -249,10 +251,13 @@ export class OvsBridge extends EventEmitter<BridgeEvents> {
   /** As last seen. */
   facts(): SwitchFacts {
     const [row] = this.#monitor.rows("Open_vSwitch").values();
+    const bridges = [...this.#monitor.rows("Bridge").values()];
     return {
       version: stringOf(row?.["ovs_version"]),
       otherConfig: recordOf(row?.["other_config"]),
       externalIds: recordOf(row?.["external_ids"]),
+      // Empty stands for the kernel's.
+      datapathTypes: new Set(bridges.map((one) => stringOf(one["datapath_type"]) || "system")),
     };
   }
 

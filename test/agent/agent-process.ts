@@ -88,6 +88,13 @@ export class AgentProcess implements AsyncDisposable {
     return child?.exitCode ?? null;
   }
 
+  /** @throws {Error} when it has not been started. */
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error("the agent has not been started");
+    return pid;
+  }
+
   /** Of a process that has ended by itself. */
   get exitCode(): number | null {
     return this.#child?.exitCode ?? null;

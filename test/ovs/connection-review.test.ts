@@ -80,7 +80,10 @@ async function world(stack: AsyncDisposableStack): Promise<World> {
   );
   await bridge.change(state.applyLocal({ upserts: ports, deletes: [] }));
   const control = (): string => ovs.controlSocket;
-  const table = new ConnectionTable(control, "dummy@ovs-dummy");
+  const table = new ConnectionTable(control, {
+    datapath: "dummy@ovs-dummy",
+    namedOnDelete: () => process.env["OVS_PKGDATADIR"] !== undefined,
+  });
   const log = createLog({ name: "test", level: "silent" });
   const review = new ConnectionReview({ state, table, control, log });
   review.connected(client);
