@@ -110,11 +110,11 @@ function mayExclude(
  * silent. When the client is admitted again, the server's packets are replies and pass.
  */
 function blockOf(connection: TrackedConnection): Flow[] {
-  const { protocol, zone, sourcePort = 0, destinationPort = 0 } = connection;
+  const { protocol, zone, sourcePort = 0, serverPort = 0 } = connection;
   if (answersOnly.has(protocol)) return [];
   const [sourceField, destinationField] = ports[protocol] ?? [];
   const client = parseAddress(connection.source);
-  const server = parseAddress(connection.destination);
+  const server = parseAddress(connection.server);
   const block: Flow = {
     table: tables.ConntrackState.number,
     priority: blockPriority,
@@ -125,7 +125,7 @@ function blockOf(connection: TrackedConnection): Flow[] {
       whereField("ip_proto", protocol),
       whereField(familyFields[client.family].source, server.bits),
       whereField(familyFields[client.family].destination, client.bits),
-      ...wherePort(sourceField, destinationPort),
+      ...wherePort(sourceField, serverPort),
       ...wherePort(destinationField, sourcePort),
       whereRegister("domain", zone),
     ],

@@ -45,6 +45,22 @@ test("a connection's line is read with zone and label, and names it again when i
   }
 });
 
+test("a connection to a virtual address is served by who answers", () => {
+  const line =
+    "tcp,orig=(src=10.9.0.2,dst=10.96.0.1,sport=41234,dport=80),reply=(src=10.9.0.1,dst=10.9.0.2,sport=8080,dport=41234),zone=3,labels=0x11";
+  const connection = parseConnection(line);
+  assert.deepEqual(
+    [
+      connection?.destination,
+      connection?.destinationPort,
+      connection?.server,
+      connection?.serverPort,
+    ],
+    ["10.96.0.1", 80, "10.9.0.1", 8080],
+  );
+  assert.match(connection === undefined ? "" : formatTuple(connection), /ct_nw_dst=10\.96\.0\.1,/);
+});
+
 test("what is no connection is passed over", () => {
   for (const line of ["", "gre,orig=(src=10.0.0.1,dst=10.0.0.2)", "tcp,orig=()", "nonsense"]) {
     assert.equal(parseConnection(line), undefined, line);

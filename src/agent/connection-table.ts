@@ -10,6 +10,9 @@ export interface TrackedConnection {
   /** `undefined` or 0 where the protocol has no ports. */
   readonly sourcePort: number | undefined;
   readonly destinationPort: number | undefined;
+  /** Who answers: the backend of a connection to a virtual address, else the destination. */
+  readonly server: string;
+  readonly serverPort: number | undefined;
   readonly zone: number;
   /** `ct_label`. */
   readonly label: bigint;
@@ -37,9 +40,10 @@ const deletionsAtOnce = 100;
 
 /** One line of the list; `undefined` when it tells of no connection. */
 export function parseConnection(line: string): TrackedConnection | undefined {
-  const found = /^(\w+),orig=\(([^)]*)\)/.exec(line);
+  const found = /^(\w+),orig=\(([^)]*)\)(?:,reply=\(([^)]*)\))?/.exec(line);
   const protocol = protocolOf(found?.[1] ?? "");
   const original = fieldsOf(found?.[2] ?? "");
+  const reply = fieldsOf(found?.[3] ?? "");
   const rest = fieldsOf(line.replaceAll(/\([^)]*\)/g, ""));
   const source = original.get("src");
   const destination = original.get("dst");
@@ -51,6 +55,8 @@ export function parseConnection(line: string): TrackedConnection | undefined {
     destination,
     sourcePort: numberOf(original.get("sport")),
     destinationPort: numberOf(original.get("dport")),
+    server: reply.get("src") ?? destination,
+    serverPort: numberOf(reply.get("sport") ?? original.get("dport")),
     zone: numberOf(rest.get("zone")) ?? 0,
     label: BigInt(rest.get("labels")?.split("/")[0] ?? 0),
     icmp:

@@ -2,7 +2,7 @@
 // differs, and puts each round of changes in force as one atomic bundle.
 import { flowBody, flowKey } from "../openflow/flow-key.ts";
 import type { Flow } from "../openflow/flow.ts";
-import { groupBody, groupChanges } from "../openflow/group-change.ts";
+import { deleteGroup, groupBody, setGroup } from "../openflow/group-change.ts";
 import type { Group, GroupMod } from "../openflow/group.ts";
 import type { FlowChanges } from "../pipeline/flow-store.ts";
 import { DeltaTracker } from "./delta-tracker.ts";
@@ -187,10 +187,8 @@ export class FlowReconciler {
         const refusals = await connection.change({
           upserts: upserts.map(([, entry]) => entry.flow),
           deletes: deletes.map(([, entry]) => entry.flow),
-          groups: groups.flatMap(([key, { group }]) =>
-            groupChanges(this.#groups.actual.get(key)?.group, group),
-          ),
-          groupDeletes: groupDeletes.flatMap(([, { group }]) => groupChanges(group, undefined)),
+          groups: groups.map(([, { group }]) => setGroup(group)),
+          groupDeletes: groupDeletes.map(([, { group }]) => deleteGroup(group)),
         });
         if (refusals.flows.length + refusals.groups.length > 0) {
           this.#refuse(refusals, version);

@@ -106,6 +106,7 @@ export class GatewayKeeper {
       mtu: underlay.endpointMtu,
       routerMac: formatMac(routerMac),
       pools: domain.pools.filter(isPrefix),
+      serviceCidrs: (domain.serviceCidrs ?? []).filter(isPrefix),
       unmasqueraded: (domain.unmasqueraded ?? []).filter(isPrefix),
       nodeAddresses: this.addresses().filter((address) => present.has(address)),
       tunnelUdpPort,

@@ -10,6 +10,8 @@ export interface GatewayPlan extends NetfilterPlan {
   readonly mtu: number;
   /** MAC address of the next hop inside the overlay. */
   readonly routerMac: string;
+  /** CIDRs of virtual addresses, which lead through the port as the pools do. */
+  readonly serviceCidrs: readonly string[];
 }
 
 const families = [4, 6] as const satisfies readonly Family[];
@@ -17,6 +19,7 @@ const families = [4, 6] as const satisfies readonly Family[];
 /** Makes the gateway as planned, whatever was there. The internal port must exist. @throws {CommandError} */
 export async function applyGateway(plan: GatewayPlan, settings: KernelSettings): Promise<void> {
   const pools = plan.pools.map(parsePrefix);
+  const routed = [...pools, ...plan.serviceCidrs.map(parsePrefix)];
   await enableForwarding(plan.port, new Set(pools.map((pool) => pool.family)), settings);
   const stale = await staleRoutes(plan);
   await runIp([
@@ -27,15 +30,15 @@ export async function applyGateway(plan: GatewayPlan, settings: KernelSettings):
       (family) =>
         `neigh replace ${gateways[family]} lladdr ${plan.routerMac} dev ${plan.port} nud permanent`,
     ),
-    ...pools.map((pool) => routeTo(formatPrefix(pool), pool.family, plan)),
+    ...routed.map((prefix) => routeTo(formatPrefix(prefix), prefix.family, plan)),
   ]);
   await applyNetfilter(plan);
 }
 
-function routeTo(pool: string, family: Family, plan: GatewayPlan): string {
+function routeTo(prefix: string, family: Family, plan: GatewayPlan): string {
   const source = plan.nodeAddresses.find((address) => parseAddress(address).family === family);
   const via = `via ${gateways[family]} dev ${plan.port} onlink`;
-  return `route replace ${pool} ${via}${source === undefined ? "" : ` src ${source}`}`;
+  return `route replace ${prefix} ${via}${source === undefined ? "" : ` src ${source}`}`;
 }
 
 /** Whether the kernel forwards what the gateway needs it to. @throws {Error} of the file system. */
@@ -53,9 +56,10 @@ export async function gatewayForwards(
   return true;
 }
 
-/** Routes through the port that no pool needs any more. */
-async function staleRoutes({ port, pools }: GatewayPlan): Promise<readonly string[]> {
-  const wanted = new Set(pools.map((pool) => formatPrefix(parsePrefix(pool))));
+/** Routes through the port that nothing needs any more. */
+async function staleRoutes({ port, pools, serviceCidrs }: GatewayPlan): Promise<readonly string[]> {
+  const routed = [...pools, ...serviceCidrs];
+  const wanted = new Set(routed.map((cidr) => formatPrefix(parsePrefix(cidr))));
   const stale: string[] = [];
   for (const family of families) {
     const listing = await runCommand(["ip", `-${family}`, "-json", "route", "show", "dev", port]);

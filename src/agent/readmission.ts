@@ -54,14 +54,14 @@ export class Readmission {
    * own traffic to its endpoints, stay admitted. A local end that is gone is not.
    */
   admits(connection: TrackedConnection): boolean {
-    const { zone, source, destination, protocol, destinationPort: port } = connection;
+    const { zone, source, server, protocol, serverPort: port } = connection;
     // Nobody is kept from itself.
-    if (source === destination) return true;
+    if (source === server) return true;
     const admitted = decodeLabel(connection.label);
     const from = this.#view.endpointAt(zone, source);
-    const to = this.#view.endpointAt(zone, destination);
+    const to = this.#view.endpointAt(zone, server);
     const ends = [
-      { direction: "egress", here: from, there: to, peerAddress: destination },
+      { direction: "egress", here: from, there: to, peerAddress: server },
       { direction: "ingress", here: to, there: from, peerAddress: source },
     ] as const;
     return ends.every(({ direction, here, there, peerAddress }) => {

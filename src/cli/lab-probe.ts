@@ -28,11 +28,16 @@ export async function runProbes(
   socket: string,
   probes: readonly ProbeSpec[],
 ): Promise<ProbeResult[]> {
-  const results = new Map<string, ProbeResult>();
+  const results = new Map<string, ProbeResult[]>();
   await request(socket, { type: "probe", probes }, (reply) => {
-    if (reply.type === "probe-result") results.set(keyOf(reply.result), reply.result);
+    if (reply.type !== "probe-result") return;
+    const key = keyOf(reply.result);
+    const equal = results.get(key) ?? [];
+    results.set(key, [...equal, reply.result]);
   });
-  return probes.map((probe) => results.get(keyOf(probe))).filter((result) => result !== undefined);
+  return probes
+    .map((probe) => results.get(keyOf(probe))?.shift())
+    .filter((result) => result !== undefined);
 }
 
 /** The ends that the names on the command line mean; all when there are no names. @throws {CliError} */

@@ -11,8 +11,10 @@
 //              spans <-----------------------+ ---> group, rule, posture resources by node
 //
 //   domains, nodes --> domain, node resources
+//   services --> service, backend resources
 import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
 import type { Policy } from "../model/policy.ts";
+import type { VirtualService } from "../model/service.ts";
 import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
 import type { DomainResource } from "../southbound/resources.ts";
 import { Groups } from "./groups.ts";
@@ -25,14 +27,14 @@ import { NodeAddresses } from "./node-addresses.ts";
 import { Postures } from "./postures.ts";
 import { Relevance } from "./relevance.ts";
 import { Rules } from "./rules.ts";
+import { Services } from "./services.ts";
 import { SharedResources } from "./shared-resources.ts";
 import { Spans } from "./spans.ts";
 import { type PolicyReach, Subjects } from "./subjects.ts";
 import { Work } from "./work.ts";
 
-function domainResource({ name, vni, pools, unmasqueraded }: Domain): DomainResource {
-  const optional = unmasqueraded === undefined ? {} : { unmasqueraded };
-  return { kind: "domain", id: name, vni, pools, ...optional };
+function domainResource({ name, ...rest }: Domain): DomainResource {
+  return { kind: "domain", id: name, ...rest };
 }
 
 /** What changed since the last flush. */
@@ -41,27 +43,27 @@ export class ComputeDelta {
   readonly underlay: EncodedDelta;
   /** Endpoints, for every node. */
   readonly endpoints: EncodedDelta;
+  /** Services and their backends, for every node. */
+  readonly services: EncodedDelta;
   /** Groups, rules and postures by node; nodes to which nothing of this is to be told are not in it. */
   readonly byNode: ReadonlyMap<string, EncodedDelta>;
   /** Policies that changed, or that are to be in force on other nodes than before; perhaps some that are not. */
   readonly reach: PolicyReach;
 
   constructor(
-    underlay: EncodedDelta,
-    endpoints: EncodedDelta,
-    byNode: ReadonlyMap<string, EncodedDelta>,
-    reach: PolicyReach,
+    parts: Pick<ComputeDelta, "underlay" | "endpoints" | "services" | "byNode" | "reach">,
   ) {
-    this.reach = reach;
-    this.underlay = underlay;
-    this.endpoints = endpoints;
-    this.byNode = byNode;
+    this.underlay = parts.underlay;
+    this.endpoints = parts.endpoints;
+    this.services = parts.services;
+    this.byNode = parts.byNode;
+    this.reach = parts.reach;
   }
 
   /** All that the node is to be told, in the order of `resourceKinds`. */
   of(node: string): EncodedDelta {
     const own = this.byNode.get(node) ?? EncodedDelta.empty;
-    return EncodedDelta.join([this.underlay, own, this.endpoints]);
+    return EncodedDelta.join([this.underlay, own, this.endpoints, this.services]);
   }
 }
 
@@ -83,6 +85,7 @@ export class Compute {
   readonly #postures = new Postures(this.#groups, this.work);
   readonly #subjects = new Subjects(this.#groups);
   readonly #spans = new Spans(this.#identities, this.work);
+  readonly #services = new Services();
 
   setZone(name: string, zone: Zone | undefined): void {
     this.#inputs.zones.set(name, zone);
@@ -104,6 +107,10 @@ export class Compute {
     this.#inputs.policies.set(id, policy);
   }
 
+  setService(id: string, service: VirtualService | undefined): void {
+    this.#inputs.services.set(id, service);
+  }
+
   /** Computes what the inputs set since the last flush change. Cost grows with these, not with what there is. */
   flush(): ComputeDelta {
     const underlay = this.#flushUnderlay();
@@ -120,8 +127,15 @@ export class Compute {
     const postures = this.#postures.update(policies, identities, groups);
     const byNode = this.#spans.update({ rules, groups, hosts, nodeGroups, identities, postures });
     const reach = this.#subjects.update(policies, groups, identities);
+    const services = this.#services.update(this.#inputs.services.changes);
     this.#inputs.settle();
-    return new ComputeDelta(underlay, this.#identities.takeDelta(), byNode, reach);
+    return new ComputeDelta({
+      underlay,
+      endpoints: this.#identities.takeDelta(),
+      services,
+      byNode,
+      reach,
+    });
   }
 
   /** Everything that a node must hold, as of the last flush: for an agent that connects. */
@@ -130,6 +144,7 @@ export class Compute {
       EncodedDelta.join([this.#domains.all, this.#nodes.all]),
       this.#spans.stateOf(node),
       this.#identities.all,
+      this.#services.all,
     ]);
   }
 
@@ -170,6 +185,7 @@ export class Compute {
       this.#nodeAddresses,
       this.#rules,
       this.#subjects,
+      this.#services,
     ];
     return indexes.reduce((sum, index) => sum + index.size, 0);
   }

@@ -1,5 +1,6 @@
 import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
 import type { Policy } from "../model/policy.ts";
+import type { VirtualService } from "../model/service.ts";
 import { Multimap } from "./multimap.ts";
 
 /** An object by its id, and what it was when the changes were last settled. */
@@ -84,6 +85,7 @@ export class Inputs {
   readonly domains = new InputTable<Domain>();
   readonly nodes = new InputTable<Node>();
   readonly policies = new InputTable<Policy>();
+  readonly services = new InputTable<VirtualService>();
   readonly #endpointsByZone = new Multimap<string, InputEntry<Endpoint>>();
 
   /** Endpoints that name the zone, whether it exists or not. */
@@ -110,6 +112,6 @@ export class Inputs {
   }
 
   get #tables() {
-    return [this.zones, this.endpoints, this.domains, this.nodes, this.policies];
+    return [this.zones, this.endpoints, this.domains, this.nodes, this.policies, this.services];
   }
 }

@@ -35,6 +35,7 @@ import {
   podUidOf,
   webhookOf,
 } from "./known-objects.ts";
+import { ServiceFeed } from "./service-feed.ts";
 import type { ModelInputs } from "./source-model.ts";
 
 export interface ModelFeedOptions {
@@ -47,6 +48,7 @@ export interface ModelFeedOptions {
 }
 
 export class ModelFeed {
+  readonly services: ServiceFeed;
   readonly #options: ModelFeedOptions;
   readonly #pods = new Map<string, unknown>();
   readonly #podsByNamespace = new Map<string, Set<string>>();
@@ -56,6 +58,10 @@ export class ModelFeed {
 
   constructor(options: ModelFeedOptions) {
     this.#options = options;
+    this.services = new ServiceFeed({
+      inputs: options.compute,
+      domainOf: (namespace) => this.#domainOf(namespace),
+    });
   }
 
   setNamespace(name: string, object: unknown): void {
@@ -68,6 +74,7 @@ export class ModelFeed {
     if (Object.keys(annotations).length === 0) this.#annotations.delete(name);
     else this.#annotations.set(name, annotations);
     for (const key of this.#podsByNamespace.get(name) ?? []) this.#place(key);
+    this.services.domainChanged(name);
   }
 
   setPod(key: string, object: unknown): void {
@@ -185,6 +192,10 @@ export class ModelFeed {
     events.record({ regarding, type: "Warning", reason: "PolicyInvalidInPart", message });
   }
 
+  #domainOf(namespace: string): string {
+    return this.#annotations.get(namespace)?.[annotation.domain] ?? defaultDomain;
+  }
+
   /** Whether and where the pod is to have addresses. */
   #place(key: string): void {
     const pod = this.#pods.get(key);
@@ -203,7 +214,7 @@ export class ModelFeed {
   ): PlacedPod {
     const ofNamespace = this.#annotations.get(zone) ?? {};
     const { request, problems } = parseAddressRequest(annotationsOf(pod), ofNamespace);
-    const domain = ofNamespace[annotation.domain] ?? defaultDomain;
+    const domain = this.#domainOf(zone);
     const ips = (listOf(fieldAt(pod, "status", "podIPs")) ?? []).map((each) => fieldOf(each, "ip"));
     const addresses = ips.filter((ip) => typeof ip === "string");
     return { uid, node, domain, request, problems, owner: ownerOf(pod), addresses };

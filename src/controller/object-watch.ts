@@ -11,6 +11,7 @@ import { Reflector } from "../client/reflector.ts";
 import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { isobarGroup } from "../kinds/custom-kind.ts";
 import { domainKind } from "../kinds/domain.ts";
+import { type EndpointSlice, endpointSliceKind } from "../kinds/endpoint-slice.ts";
 import { endpointKind } from "../kinds/endpoint.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { networkKind } from "../kinds/network.ts";
@@ -18,6 +19,7 @@ import { networkPolicyKind } from "../kinds/network-policy.ts";
 import { type Node, nodeKind } from "../kinds/node.ts";
 import { podKind } from "../kinds/pod.ts";
 import type { Pod } from "../kinds/pod-type.ts";
+import { serviceKind } from "../kinds/service.ts";
 import { checkObject } from "../apimachinery/object.ts";
 import { staticPodAnnotation } from "../kubernetes/pod.ts";
 import type { Log } from "../runtime/log.ts";
@@ -64,6 +66,10 @@ export interface Stripped {
   };
   readonly spec?: unknown;
   readonly status?: unknown;
+  /** Of an EndpointSlice, which has no spec. */
+  readonly addressType?: unknown;
+  readonly ports?: unknown;
+  readonly endpoints?: unknown;
 }
 
 const ownPrefix = "isobar.io/";
@@ -139,6 +145,21 @@ function stripPod(pod: Pod): Stripped {
   };
 }
 
+/** The references of its endpoints to pods, hostnames and hints are not needed. */
+function stripSlice(slice: EndpointSlice): Stripped {
+  const { addressType, ports, endpoints } = slice;
+  return {
+    metadata: stripMetadata(slice),
+    addressType,
+    ports,
+    endpoints: endpoints?.map(({ addresses, conditions, nodeName }) => ({
+      addresses,
+      conditions,
+      nodeName,
+    })),
+  };
+}
+
 /** Objects of own kinds may come from a server that checks only what a CRD can say. */
 function isOwn(kind: KindDefinition): boolean {
   return kind.group === isobarGroup.group;
@@ -195,6 +216,10 @@ export class ObjectWatch {
         { optional: true },
       ),
       this.#watch(podKind, stripPod, (key, object) => feed.setPod(key, object)),
+      this.#watch(serviceKind, strip, (key, object) => feed.services.setService(key, object)),
+      this.#watch(endpointSliceKind, stripSlice, (key, object, old) =>
+        feed.services.setSlice(key, object, old),
+      ),
     ];
   }
 

@@ -10,10 +10,11 @@ import type {
   Rule,
   ZoneSelector,
 } from "../model/policy.ts";
+import type { VirtualService } from "../model/service.ts";
 
 export type ModelInputs = Pick<
   Compute,
-  "setZone" | "setEndpoint" | "setDomain" | "setNode" | "setPolicy"
+  "setZone" | "setEndpoint" | "setDomain" | "setNode" | "setPolicy" | "setService"
 >;
 
 /** Told from every name in Kubernetes by its colon. */
@@ -92,6 +93,11 @@ export class SourceModel implements ModelInputs {
     this.#set(`policy ${id}`, () => this.#options.inputs.setPolicy(this.idOf(id), scoped));
   }
 
+  setService(id: string, service: VirtualService | undefined): void {
+    const scoped = service && this.#service(service);
+    this.#set(`service ${id}`, () => this.#options.inputs.setService(this.idOf(id), scoped));
+  }
+
   #set(key: string, set: () => void): void {
     if (this.#held === undefined) set();
     else this.#held.set(key, set);
@@ -122,6 +128,19 @@ export class SourceModel implements ModelInputs {
       zone: this.idOf(zone),
       domain: this.idOf(domain),
       node: node === undefined ? undefined : this.idOf(node),
+    };
+  }
+
+  #service(service: VirtualService): VirtualService {
+    if (this.#options.name === "") return service;
+    return {
+      ...service,
+      id: this.idOf(service.id),
+      domain: this.idOf(service.domain),
+      backends: service.backends.map((backend) => ({
+        ...backend,
+        node: backend.node === undefined ? undefined : this.idOf(backend.node),
+      })),
     };
   }
 

@@ -55,6 +55,13 @@ const specSchema = Type.Object(
         },
       ),
     ),
+    serviceCidrs: Type.Optional(
+      Type.Array(Type.String({ crd: cidrText }), {
+        maxItems: 64,
+        description:
+          "CIDRs that the Services' addresses are from, as the cluster has them; not in the pools. What a node itself sends there goes through its switch, which balances it.",
+      }),
+    ),
     masquerade: Type.Optional(
       Type.Object(
         {
@@ -197,10 +204,11 @@ function validatePrefixLengths({ networkPrefixLength, pools }: Domain["spec"]): 
   return errors;
 }
 
-function validateMasquerade({ masquerade }: Domain["spec"]): FieldError[] {
+/** CIDRs in canonical form, each once. */
+function validateCidrs(cidrs: readonly string[], field: string): FieldError[] {
   const seen = new Set<string>();
-  return (masquerade?.except ?? []).flatMap((text, index) => {
-    const path = `spec.masquerade.except[${index}]`;
+  return cidrs.flatMap((text, index) => {
+    const path = `${field}[${index}]`;
     const errors = validateCidr(text, path);
     const prefix = tryParsePrefix(text);
     if (prefix === undefined) return errors;
@@ -225,13 +233,27 @@ function validateWebhook({ ipam }: Domain["spec"]): FieldError[] {
   return [...errors, invalid(`${path}.url`, url, "must be an http or https URL")];
 }
 
+function validateServiceCidrs({ serviceCidrs = [], pools }: Domain["spec"]): FieldError[] {
+  const field = "spec.serviceCidrs";
+  const parsed = pools.map(tryParsePrefix).filter((pool) => pool !== undefined);
+  const overlaps = serviceCidrs.flatMap((text, index) => {
+    const prefix = tryParsePrefix(text);
+    const other =
+      prefix && parsed.find((pool) => prefixContains(pool, prefix) || prefixContains(prefix, pool));
+    if (other === undefined) return [];
+    return [invalid(`${field}[${index}]`, text, `must not overlap pool ${formatPrefix(other)}`)];
+  });
+  return [...validateCidrs(serviceCidrs, field), ...overlaps];
+}
+
 function validate({ spec }: Domain, old?: Domain): FieldError[] {
   const errors = [
     ...invalidEach("spec.vni", spec.vni, checkInRange(spec.vni, 1, maximumVni)),
     ...validatePools(spec.pools),
     ...validatePrefixLengths(spec),
     ...validateWebhook(spec),
-    ...validateMasquerade(spec),
+    ...validateCidrs(spec.masquerade?.except ?? [], "spec.masquerade.except"),
+    ...validateServiceCidrs(spec),
   ];
   if (old === undefined) return errors;
   if (old.spec.vni !== spec.vni) errors.push(invalid("spec.vni", spec.vni, "field is immutable"));

@@ -12,11 +12,15 @@ export function translateDomain(object: unknown): Domain | undefined {
   if (!Number.isInteger(vni) || vni < 1 || vni > highestVni) return undefined;
   const pools = listOf(fieldAt(object, "spec", "pools")) ?? [];
   const unmasqueraded = translateMasquerade(fieldAt(object, "spec", "masquerade"));
+  const serviceCidrs = listOf(fieldAt(object, "spec", "serviceCidrs")) ?? [];
   return {
     name,
     vni,
     pools: pools.filter((pool) => typeof pool === "string"),
     ...(unmasqueraded.length > 0 && { unmasqueraded }),
+    ...(serviceCidrs.length > 0 && {
+      serviceCidrs: serviceCidrs.filter((cidr) => typeof cidr === "string"),
+    }),
   };
 }
 

@@ -4,6 +4,7 @@ import type { ApiClient } from "../client/api-client.ts";
 import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { deploymentKind } from "../kinds/deployment.ts";
 import { domainKind } from "../kinds/domain.ts";
+import { endpointSliceKind } from "../kinds/endpoint-slice.ts";
 import { endpointKind } from "../kinds/endpoint.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { networkKind } from "../kinds/network.ts";
@@ -31,6 +32,7 @@ const kinds: readonly KindDefinition[] = [
   podKind,
   deploymentKind,
   serviceKind,
+  endpointSliceKind,
 ];
 
 /** By kind, the newest object's version and the number of objects in the API server. */

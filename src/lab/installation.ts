@@ -37,7 +37,11 @@ const defaultDomain = {
   apiVersion: "isobar.io/v1alpha1",
   kind: "Domain",
   metadata: { name: "default" },
-  spec: { vni: 1, pools: ["10.128.0.0/14", "fd00:10:128::/48"] },
+  spec: {
+    vni: 1,
+    pools: ["10.128.0.0/14", "fd00:10:128::/48"],
+    serviceCidrs: ["10.96.0.0/16", "fd00:10:96::/112"],
+  },
 };
 
 const limits = { maxMessageSize: 4 << 20, maxQueuedSize: 1 << 20 } as const;

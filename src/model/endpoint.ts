@@ -42,6 +42,8 @@ export interface Domain {
   readonly pools: readonly string[];
   /** CIDRs outside the pools to which endpoints keep their own addresses; none when absent. */
   readonly unmasqueraded?: readonly string[];
+  /** CIDRs outside the pools that virtual addresses are from; none when absent. */
+  readonly serviceCidrs?: readonly string[];
 }
 
 export interface Node {

@@ -1,10 +1,13 @@
-// Groups: OpenFlow Switch Specification 1.5.1, sections 7.3.4.3 (group mod), 7.3.5.9 (statistics), 7.3.5.10 (description).
+// Groups: OpenFlow Switch Specification 1.5.1, sections 7.3.4.3 (group mod), 7.3.5.9 (statistics), 7.3.5.10 (description). How
+// buckets are selected is an extension: include/openflow/netronome-ext.h of Open vSwitch, ntr_group_prop_selection_method.
 import type { Reader } from "../wire/reader.ts";
 import type { Writer } from "../wire/writer.ts";
 import { decodeActions, encodeActions } from "./action.ts";
 import type { BodyCodec } from "./codec.ts";
 import { nameOf } from "./flag.ts";
+import { type KnownFieldName, fields, isKnownField } from "./field.ts";
 import type { Action } from "./flow.ts";
+import { decodeOxmList, encodeOxmList } from "./match.ts";
 import { decodeProperties, encodeProperty, encodeU16Property } from "./property.ts";
 
 const groupTypes = { all: 0, select: 1, indirect: 2, "fast-failover": 3 } as const;
@@ -42,6 +45,11 @@ export interface Group {
   readonly id: number;
   readonly type: GroupType;
   readonly buckets: readonly Bucket[];
+  /**
+   * Of select groups: the fields of a packet whose hash selects the bucket. Without them the datapath hashes addresses and,
+   * but for UDP, ports.
+   */
+  readonly hashFields?: readonly KnownFieldName[];
 }
 
 export interface GroupMod {
@@ -101,6 +109,49 @@ function decodeType(reader: Reader): GroupType {
   return type;
 }
 
+/** Netronome's, an OpenFlow experimenter like any vendor. */
+const netronome = 0x0000154d;
+const selectionMethod = 1;
+const experimenterProperty = 0xffff;
+const methodNameSize = 16;
+const hashMethod = "hash";
+
+function encodeSelection(writer: Writer, { hashFields = [] }: Group): void {
+  if (hashFields.length === 0) return;
+  encodeProperty(writer, experimenterProperty, () => {
+    writer.u32(netronome);
+    writer.u32(selectionMethod);
+    writer.zeros(4);
+    writer.bytes(new TextEncoder().encode(hashMethod));
+    writer.zeros(methodNameSize - hashMethod.length);
+    writer.u64(0n);
+    // The value says which bits count.
+    const all = hashFields.map((field) => ({
+      field,
+      value: (1n << BigInt(fields[field].bits)) - 1n,
+    }));
+    encodeOxmList(writer, all);
+  });
+}
+
+/** Other methods than by fields, and other properties, are not kept. */
+function decodeSelection(reader: Reader): Pick<Group, "hashFields"> {
+  for (const { type, body } of decodeProperties(reader)) {
+    if (type !== experimenterProperty || body.remaining < 36) continue;
+    if (body.u32() !== netronome || body.u32() !== selectionMethod) continue;
+    body.skip(4);
+    const name = new TextDecoder().decode(body.bytes(methodNameSize)).replaceAll("\0", "");
+    body.skip(8);
+    if (name === hashMethod)
+      return {
+        hashFields: decodeOxmList(body)
+          .map(({ field }) => field)
+          .filter(isKnownField),
+      };
+  }
+  return {};
+}
+
 export const groupModCodec: BodyCodec<GroupMod> = {
   type: 15,
   encode(writer, { command, group, commandBucket }) {
@@ -114,6 +165,7 @@ export const groupModCodec: BodyCodec<GroupMod> = {
     const start = writer.size;
     encodeBuckets(writer, group.buckets);
     writer.patchU16(lengthAt, writer.size - start);
+    encodeSelection(writer, group);
   },
   decode(reader) {
     const commandCode = reader.u16();
@@ -129,7 +181,7 @@ export const groupModCodec: BodyCodec<GroupMod> = {
     return {
       kind: "group-mod",
       command,
-      group: { id, type, buckets },
+      group: { id, type, buckets, ...decodeSelection(reader) },
       ...(commandBucket === bucketPosition.all ? {} : { commandBucket }),
     };
   },
@@ -145,10 +197,11 @@ export function encodeGroup(writer: Writer, group: Group): void {
   writer.zeros(8);
   encodeBuckets(writer, group.buckets);
   writer.patchU16(start + 8, writer.size - start - 16);
+  encodeSelection(writer, group);
   writer.patchU16(start, writer.size - start);
 }
 
-/** Properties of the group (a selection method) are not kept. @throws {DecodeError} */
+/** @throws {DecodeError} */
 export function decodeGroup(outer: Reader): Group {
   const length = outer.u16();
   if (length < 16) throw outer.error(`expected a group of at least 16 bytes, got ${length}`);
@@ -158,7 +211,8 @@ export function decodeGroup(outer: Reader): Group {
   const id = reader.u32();
   const bucketsSize = reader.u16();
   reader.skip(6);
-  return { id, type, buckets: decodeBuckets(reader.sub(bucketsSize)) };
+  const buckets = decodeBuckets(reader.sub(bucketsSize));
+  return { id, type, buckets, ...decodeSelection(reader) };
 }
 
 export interface GroupStatistics {

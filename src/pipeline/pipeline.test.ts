@@ -111,6 +111,7 @@ const resources: fc.Arbitrary<Resource> = fc.oneof(
       3,
     ),
     localOnly: fc.boolean(),
+    sticky: fc.boolean(),
   }),
   fc.record({
     kind: one("backend" as const),
@@ -119,6 +120,7 @@ const resources: fc.Arbitrary<Resource> = fc.oneof(
     address: fc.oneof(v4, v6),
     port: fc.constantFrom(8080, 8443),
     node: fc.constantFrom("n1", "n2", ""),
+    ready: fc.boolean(),
   }),
 );
 

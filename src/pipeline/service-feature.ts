@@ -3,6 +3,7 @@
 // connection's own entry. The choice is made once, where the client is.
 import { type Address, type Family, formatAddress, tryParseAddress } from "../net/address.ts";
 import { type PortProtocol, protocolNumbers } from "../net/protocol.ts";
+import type { KnownFieldName } from "../openflow/field.ts";
 import type { Flow } from "../openflow/flow.ts";
 import { hashOf } from "../southbound/digest.ts";
 import type { BackendResource, ServiceResource } from "../southbound/resources.ts";
@@ -58,8 +59,8 @@ function frontendKeysOf(service: ServiceResource): readonly string[] {
 }
 
 /**
- * A group is read back in one message of 65,535 bytes, some 60 for each bucket. Of more backends each node takes so many,
- * by rendezvous hashing: one that comes or goes replaces one at most, and all nodes together use them all.
+ * A group is set and read back in one message of 65,535 bytes, some 50 for each bucket. Of more backends each node takes so
+ * many, by rendezvous hashing: one that comes or goes replaces one at most, and all nodes together use them all.
  */
 const groupLimit = 1_000;
 
@@ -166,7 +167,7 @@ export class ServiceFeature implements Feature {
     const family = own[0]?.address.family;
     if (family === undefined) return [];
     const backends = this.#backendsOf(service, family);
-    const choice = renderChoice(number, backends, context);
+    const choice = renderChoice(number, backends, hashFieldsOf(service, family), context);
     return own
       .filter((target) => target.address.family === family)
       .map((target) =>
@@ -185,11 +186,14 @@ export class ServiceFeature implements Feature {
 
   /** Those that this node's clients may be sent to, each once. */
   #backendsOf(service: ServiceResource, family: Family): readonly Target[] {
+    const backends = Array.from(this.#backendsByService.get(service.id), (id) =>
+      this.#facts.get("backend", id),
+    )
+      .filter((backend) => backend !== undefined)
+      .filter(({ node }) => !service.localOnly || node === this.#node);
+    const ready = backends.filter((backend) => backend.ready);
     const targets = new Map<string, Target>();
-    for (const id of this.#backendsByService.get(service.id)) {
-      const backend = this.#facts.get("backend", id);
-      if (backend === undefined) continue;
-      if (service.localOnly && backend.node !== this.#node) continue;
+    for (const backend of ready.length > 0 ? ready : backends) {
       const target = targetOf(service, backend);
       if (target?.address.family === family) targets.set(keyOf(target), target);
     }
@@ -247,6 +251,17 @@ export class ServiceFeature implements Feature {
   }
 }
 
+/** By which fields connections are spread; none for what the datapath's own hash does as well. */
+function hashFieldsOf(
+  { protocol, sticky }: ServiceResource,
+  family: Family,
+): readonly KnownFieldName[] {
+  const { source, destination } = familyFields[family];
+  if (sticky) return [source];
+  // The datapath's hash leaves the ports of UDP out, and all queries of a client would go to one server.
+  return protocol === "UDP" ? [source, destination, "udp_src", "udp_dst"] : [];
+}
+
 /**
  * A group picks by a hash that the datapath computes, so that connections which differ in nothing but their client's port
  * share their flows there; that costs their first packets another pass, which one backend alone does not need.
@@ -254,6 +269,7 @@ export class ServiceFeature implements Feature {
 function renderChoice(
   number: number,
   backends: readonly Target[],
+  hashFields: readonly KnownFieldName[],
   context: RenderContext,
 ): Pick<FlowDraft, "cookie" | "actions" | "next"> {
   const cookie = encodeCookie({ feature: "service", number });
@@ -269,7 +285,8 @@ function renderChoice(
     actions: [load("backend", id), call("Backend")],
     weight: 1,
   }));
-  context.group({ id: number, type: "select", buckets });
+  const hashed = hashFields.length > 0 ? { hashFields } : {};
+  context.group({ id: number, type: "select", buckets, ...hashed });
   return { cookie, actions: [{ kind: "group", group: number }] };
 }
 

@@ -14,6 +14,7 @@ const properties: Readonly<Record<PropertyOf<Resource>, true>> = {
   vni: true,
   pools: true,
   unmasqueraded: true,
+  serviceCidrs: true,
   domain: true,
   node: true,
   addresses: true,
@@ -42,7 +43,9 @@ const properties: Readonly<Record<PropertyOf<Resource>, true>> = {
   address: true,
   port: true,
   localOnly: true,
+  sticky: true,
   service: true,
+  ready: true,
 };
 const propertyOrder = Object.keys(properties);
 

@@ -19,6 +19,7 @@ const domain = Type.Object({
   vni: Type.Integer({ minimum: 1, maximum: 0xff_ff_ff }),
   pools: texts,
   unmasqueraded: Type.Optional(texts),
+  serviceCidrs: Type.Optional(texts),
 });
 const node = Type.Object({ kind: Type.Literal("node"), id: text, addresses: texts });
 const endpoint = Type.Object({
@@ -76,6 +77,7 @@ const service = Type.Object({
   protocol: portProtocol,
   frontends: Type.Array(Type.Object({ address: text, port: servicePort })),
   localOnly: Type.Boolean(),
+  sticky: Type.Boolean(),
 });
 const backend = Type.Object({
   kind: Type.Literal("backend"),
@@ -84,6 +86,7 @@ const backend = Type.Object({
   address: text,
   port: servicePort,
   node: text,
+  ready: Type.Boolean(),
 });
 
 const resourceSchemas = { domain, node, group, rule, posture, endpoint, backend, service };

@@ -2,6 +2,7 @@
 // Shared by all nodes: domain, node, endpoint, backend, service. Limited to the nodes with a subject of the policy (its span):
 // posture, rule, group. A resource whose references are missing matches nothing, so a gap can only drop.
 import type { Action, Direction, Tier } from "../model/policy.ts";
+import type { Frontend } from "../model/service.ts";
 import type { PortProtocol } from "../net/protocol.ts";
 
 export interface DomainResource {
@@ -12,6 +13,8 @@ export interface DomainResource {
   readonly pools: readonly string[];
   /** CIDRs outside the pools to which endpoints keep their own addresses: everything else sees their node's. */
   readonly unmasqueraded?: readonly string[];
+  /** CIDRs of virtual addresses: what the node itself sends there goes through the switch. */
+  readonly serviceCidrs?: readonly string[];
 }
 
 export interface NodeResource {
@@ -85,15 +88,10 @@ export interface RuleResource {
   readonly ruleIndex: number;
 }
 
-interface Frontend {
-  readonly address: string;
-  readonly port: number;
-}
-
 /** Connections to any of its frontends go to one of its backends. */
 export interface ServiceResource {
   readonly kind: "service";
-  /** `zone/name`, the port's name where it has one, and the family. */
+  /** e.g. `shop/web http IPv4`. */
   readonly id: string;
   readonly domain: string;
   readonly protocol: PortProtocol;
@@ -101,6 +99,8 @@ export interface ServiceResource {
   readonly frontends: readonly Frontend[];
   /** Whether only backends on the client's own node count. */
   readonly localOnly: boolean;
+  /** Whether all connections of a client's address go to the same backend, as long as it is there. */
+  readonly sticky: boolean;
 }
 
 export interface BackendResource {
@@ -112,6 +112,8 @@ export interface BackendResource {
   readonly port: number;
   /** Empty where it is on none. */
   readonly node: string;
+  /** One that is not ready is used only where no other is left. */
+  readonly ready: boolean;
 }
 
 export type Resource =

@@ -2,6 +2,7 @@
 // collide, dangle and come back. Besides the usual there is what users get wrong or do on purpose: unknown zones,
 // endpoints without node or address, equal addresses in two domains, odd label keys, unreadable networks.
 import fc from "fast-check";
+import type { VirtualService } from "../../src/model/service.ts";
 import type { Domain, Endpoint, Node, Zone } from "../../src/model/endpoint.ts";
 import type {
   Direction,
@@ -217,6 +218,35 @@ function node(id: string): fc.Arbitrary<Node> {
     );
 }
 
+const serviceNames = ["s1", "s2"];
+
+function virtualService(id: string): fc.Arbitrary<VirtualService> {
+  const port = fc.constantFrom(80, 443);
+  const frontend = fc.record(
+    { address: fc.constantFrom("10.96.0.1", "10.96.0.2"), port },
+    { noNullPrototype: true },
+  );
+  return fc.record({
+    id: fc.constant(id),
+    domain: fc.constantFrom(...domainNames),
+    protocol: fc.constantFrom("TCP" as const, "UDP" as const),
+    frontends: fc.array(frontend, {
+      maxLength: 2,
+    }),
+    localOnly: fc.boolean(),
+    sticky: fc.boolean(),
+    backends: fc.uniqueArray(
+      fc.record({
+        address: fc.constantFrom("10.0.0.1", "10.0.0.2", "192.0.2.1"),
+        port,
+        node: fc.constantFrom(...nodeNames, undefined),
+        ready: fc.boolean(),
+      }),
+      { maxLength: 4, selector: ({ address, port: number }) => `${address} ${number}` },
+    ),
+  });
+}
+
 interface Setting<Name, Value> {
   readonly kind: Name;
   readonly id: string;
@@ -229,7 +259,8 @@ export type Change =
   | Setting<"endpoint", Endpoint>
   | Setting<"domain", Domain>
   | Setting<"node", Node>
-  | Setting<"policy", Policy>;
+  | Setting<"policy", Policy>
+  | Setting<"service", VirtualService>;
 
 const kinds = [
   { kind: "zone", weight: 2, ids: zoneNames },
@@ -237,6 +268,7 @@ const kinds = [
   { kind: "domain", weight: 1, ids: domainNames },
   { kind: "node", weight: 1, ids: nodeNames },
   { kind: "policy", weight: 6, ids: policyNames },
+  { kind: "service", weight: 2, ids: serviceNames },
 ] as const;
 
 type Kind = (typeof kinds)[number];
@@ -253,6 +285,8 @@ function changeTo({ kind }: Kind, id: string): fc.Arbitrary<Change> {
       return node(id).map((value) => ({ kind, id, value }));
     case "policy":
       return policy(id).map((value) => ({ kind, id, value }));
+    case "service":
+      return virtualService(id).map((value) => ({ kind, id, value }));
   }
 }
 

@@ -104,6 +104,13 @@ export class Reference {
       const attached = uids === undefined ? {} : { uids };
       yield { kind: "endpoint", id, domain, node, addresses, mac, ...attached, identity };
     }
+    for (const [id, { backends, ...service }] of this.#world.services) {
+      yield { kind: "service", ...service };
+      for (const { address, port, node: place = "", ready } of backends) {
+        const backend = `${id} ${address} ${port}`;
+        yield { kind: "backend", id: backend, service: id, address, port, node: place, ready };
+      }
+    }
   }
 
   #compiled() {

@@ -2,6 +2,7 @@
 import type { Compute } from "../../src/compute/graph.ts";
 import type { Domain, Endpoint, Node, Zone } from "../../src/model/endpoint.ts";
 import type { Policy } from "../../src/model/policy.ts";
+import type { VirtualService } from "../../src/model/service.ts";
 import type { EncodedDelta } from "../../src/southbound/encoded.ts";
 import { keyText } from "../../src/southbound/encoded.ts";
 import type { Resource } from "../../src/southbound/resources.ts";
@@ -13,6 +14,7 @@ export class World {
   readonly domains = new Map<string, Domain>();
   readonly nodes = new Map<string, Node>();
   readonly policies = new Map<string, Policy>();
+  readonly services = new Map<string, VirtualService>();
 
   static of(changes: Iterable<Change>): World {
     const world = new World();
@@ -32,6 +34,8 @@ export class World {
         return put(this.nodes, change.id, change.value);
       case "policy":
         return put(this.policies, change.id, change.value);
+      case "service":
+        return put(this.services, change.id, change.value);
     }
   }
 
@@ -42,6 +46,7 @@ export class World {
     for (const [id, value] of this.domains) yield { kind: "domain", id, value };
     for (const [id, value] of this.nodes) yield { kind: "node", id, value };
     for (const [id, value] of this.policies) yield { kind: "policy", id, value };
+    for (const [id, value] of this.services) yield { kind: "service", id, value };
   }
 }
 
@@ -62,6 +67,8 @@ export function applyTo(compute: Compute, change: Change): void {
       return compute.setNode(change.id, change.value);
     case "policy":
       return compute.setPolicy(change.id, change.value);
+    case "service":
+      return compute.setService(change.id, change.value);
   }
 }
 

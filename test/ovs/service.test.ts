@@ -21,15 +21,24 @@ const sql = { id: "shop/sql", vip: "10.96.0.10", vip6: "fd00:96::10" } as const;
 function service(
   id: string,
   address: string,
-  changes: { localOnly?: boolean; ports?: readonly number[] } = {},
+  changes: { localOnly?: boolean; sticky?: boolean; ports?: readonly number[] } = {},
 ): Resource {
-  const { localOnly = false, ports = [15432] } = changes;
+  const { localOnly = false, sticky = false, ports = [15432] } = changes;
   const frontends = ports.map((port) => ({ address, port }));
-  return { kind: "service", id, domain: "default", protocol: "TCP", frontends, localOnly };
+  return {
+    kind: "service",
+    id,
+    domain: "default",
+    protocol: "TCP",
+    frontends,
+    localOnly,
+    sticky,
+  };
 }
 
 function backend(id: string, address: string, port: number, node: string): Resource {
-  return { kind: "backend", id: `${id} ${address}:${port}`, service: id, address, port, node };
+  const key = `${id} ${address}:${port}`;
+  return { kind: "backend", id: key, service: id, address, port, node, ready: true };
 }
 
 function tcp(source: string, destination: string, port: number): string {
@@ -132,6 +141,15 @@ describe("services on a switch", () => {
     assertTranslated(here, "10.0.1.1:8080", 1);
   });
 
+  test("a backend that is about to end is used only where no other is left", async () => {
+    const ending = { ...backend("shop/last", "10.0.1.2", 81, "n2"), ready: false };
+    await apply([service("shop/last", "10.96.0.14"), ending]);
+    const packet = `${fromBatch},${tcp("10.0.1.3", "10.96.0.14", 15432)}`;
+    assertTranslated(await trace(packet), "10.0.1.2:81", tunnel);
+    await apply([backend("shop/last", "10.0.1.2", 82, "n2")]);
+    assertTranslated(await trace(packet), "10.0.1.2:82", tunnel);
+  });
+
   test("a frontend that two services claim belongs to neither", async () => {
     await apply([service("shop/rival", sql.vip)]);
     assertRefused(await trace(`${fromBatch},${tcp("10.0.1.3", sql.vip, 15432)}`));
@@ -139,6 +157,37 @@ describe("services on a switch", () => {
     await apply([], [service("shop/rival", sql.vip)]);
     const again = await trace(`${fromBatch},${tcp("10.0.1.3", sql.vip, 15432)}`);
     assertTranslated(again, "10.0.1.2:5432", tunnel);
+  });
+
+  test("a client's connections to a sticky service all go to one backend, UDP is spread by its ports", async () => {
+    const backends = (id: string): Resource[] =>
+      Array.from({ length: 8 }, (_, index) => backend(id, `10.0.9.${index}`, 80, "n2"));
+    const choiceOf = async (packet: string): Promise<string> => {
+      const { text } = await trace(`${fromBatch},${packet}`, "trk,new", "trk,est");
+      return /using bucket (\d+)/.exec(text)?.[1] ?? text;
+    };
+    const ports = Array.from({ length: 40 }, (_, index) => 40_000 + index);
+    const [sticky, udp] = ["shop/sticky", "shop/udp"];
+    await apply([service(sticky, "10.96.0.15", { sticky: true }), ...backends(sticky)]);
+    const stuck = ports.map(
+      async (port) => await choiceOf(`${tcp("10.0.1.3", "10.96.0.15", 15432)},tcp_src=${port}`),
+    );
+    assert.equal(new Set(await Promise.all(stuck)).size, 1);
+    const dns: Resource = {
+      kind: "service",
+      id: udp,
+      domain: "default",
+      protocol: "UDP",
+      frontends: [{ address: "10.96.0.16", port: 53 }],
+      localOnly: false,
+      sticky: false,
+    };
+    await apply([dns, ...backends(udp)]);
+    const ends = "udp,nw_src=10.0.1.3,nw_dst=10.96.0.16,nw_ttl=64,udp_dst=53";
+    const spread = ports.map(async (port) => await choiceOf(`${ends},udp_src=${port}`));
+    assert.ok(new Set(await Promise.all(spread)).size > 4);
+    const groups = await bridge.dumpGroups();
+    assert.equal(groups.filter(({ hashFields }) => hashFields !== undefined).length, 2);
   });
 
   test("thousands of backends come and go, and the switch's group is what is wanted", async () => {

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { addFlow, deleteFlow } from "../../src/openflow/flow-mod.ts";
-import { groupChanges } from "../../src/openflow/group-change.ts";
+import { deleteGroup, setGroup } from "../../src/openflow/group-change.ts";
 import type { Group } from "../../src/openflow/group.ts";
 import { type Cookie, decodeCookie } from "../../src/pipeline/cookie.ts";
 import type { FlowChanges } from "../../src/pipeline/flow-store.ts";
@@ -77,7 +77,6 @@ export class TracedBridge implements AsyncDisposable {
   readonly name: string;
   readonly #ovs: OpenVswitch;
   readonly #client: OpenFlowClient;
-  readonly #groups = new Map<number, Group>();
 
   private constructor(name: string, ovs: OpenVswitch, client: OpenFlowClient) {
     this.name = name;
@@ -113,19 +112,13 @@ export class TracedBridge implements AsyncDisposable {
   async change({ upserts, deletes, groups }: FlowChanges): Promise<void> {
     const changed = [...(groups ?? [])];
     await this.#client.bundle([
-      ...changed.flatMap(([id, group]) =>
-        group === undefined ? [] : groupChanges(this.#groups.get(id), group),
-      ),
+      ...changed.flatMap(([, group]) => (group === undefined ? [] : [setGroup(group)])),
       ...deletes.map(deleteFlow),
       ...upserts.map(addFlow),
       ...changed.flatMap(([id, group]) =>
-        group === undefined ? groupChanges(this.#groups.get(id), undefined) : [],
+        group === undefined ? [deleteGroup({ id, type: "select" })] : [],
       ),
     ]);
-    for (const [id, group] of changed) {
-      if (group === undefined) this.#groups.delete(id);
-      else this.#groups.set(id, group);
-    }
   }
 
   /** The groups as the switch has them. */

@@ -188,6 +188,8 @@ export class Cluster implements AsyncDisposable {
       [...this.#slices.values()]
         .filter(({ metadata }) => metadata.namespace === namespace)
         .filter(({ metadata }) => metadata.labels?.["kubernetes.io/service-name"] === name)
+        // Those that somebody else made for the Service, which then has no selector, stay.
+        .filter(({ metadata }) => metadata.ownerReferences?.some(({ controller }) => controller))
         .map((slice) => [slice.metadata.name, slice]),
     );
     for (const slice of wanted) {
