@@ -71,6 +71,8 @@ export class Agent {
   readonly #peers = new TunnelPeers();
   readonly #metrics = new AgentMetrics(() => this.#readings());
   readonly #failure = Promise.withResolvers<never>();
+  /** Settles when what was noted while no agent ran is done. */
+  readonly #prepared = Promise.withResolvers<void>();
   #facts: ReadonlyMap<string, LocalFact> = new Map();
   #flowsMayChange = false;
   /** Whether connections may be tracked that no rule admits any more: after a start nobody knows. */
@@ -171,6 +173,7 @@ export class Agent {
     const hasInterfaces = this.#config.datapathType !== "dummy";
     if (hasInterfaces) await guardKernel();
     await this.#prepareCni();
+    this.#prepared.resolve();
     const server = await listenLocally(socket, log, async (request, cancelled) =>
       this.#handle(request, cancelled),
     );
@@ -298,7 +301,11 @@ export class Agent {
         this.#due("node");
         const bridge = await this.#database.ensure(await this.#gateway.ports());
         // The dummy datapath has ports, but no network interfaces behind them.
-        if (this.#config.datapathType !== "dummy") await this.#attachments.recover(bridge);
+        if (this.#config.datapathType !== "dummy") {
+          // Interfaces that went while no agent ran must be gone before their ports are looked for.
+          await this.#prepared.promise;
+          await this.#attachments.recover(bridge);
+        }
         this.#due("gateway");
         break;
       }
@@ -357,6 +364,9 @@ export class Agent {
   /** Without a controller what is known can still be attached, and what is not waits. */
   #unavailable(): { readonly reason: string; readonly limited: boolean } | undefined {
     if (!this.#flows.connected) return { reason: "the switch is not connected", limited: true };
+    if (!this.#database.connected) {
+      return { reason: "the switch's database is not connected", limited: false };
+    }
     if (!this.#database.ready) return { reason: "the bridge is not ready", limited: false };
     if (this.#state.complete) return undefined;
     return { reason: "no controller has told the policies yet", limited: false };

@@ -29,16 +29,24 @@ export async function listenLocally(
 
 function serve(stream: MessageStream, log: Log, handle: LocalHandler): void {
   let answered = Promise.resolve();
+  const ended = new AbortController();
   const gone = new AbortController();
   const cancellable = async (request: LocalRequest): Promise<LocalReply> =>
-    await handle(request, gone.signal);
+    await handle(request, request.type === "cni" ? ended.signal : gone.signal);
   stream.start({
     onMessage: (message) => {
       const reply = answer(message, log, cancellable);
       answered = answered.then(async () => stream.send(await reply));
     },
-    onEnd: () => void answered.then(() => stream.close()),
-    onClose: () => gone.abort(),
+    onEnd: () => {
+      // The CNI executable keeps its side open until it has its answer, so this is its death. Others may still read.
+      ended.abort();
+      void answered.then(() => stream.close());
+    },
+    onClose: () => {
+      ended.abort();
+      gone.abort();
+    },
   });
 }
 

@@ -76,6 +76,10 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
     return this.#ready;
   }
 
+  get connected(): boolean {
+    return this.#client.state === "connected";
+  }
+
   /** The bridge, once it is ready. @throws {UnavailableError} when `signal` is aborted first. */
   async bridge(signal: AbortSignal): Promise<OvsBridge> {
     for (;;) {

@@ -79,7 +79,7 @@ async function cni(
   command: string,
   number: number,
   variables: Readonly<Record<string, string>> = {},
-  fields: Readonly<Record<string, unknown>> = {},
+  { signal, ...fields }: Readonly<Record<string, unknown>> & { signal?: AbortSignal } = {},
 ): Promise<Outcome> {
   const args = {
     IgnoreUnknown: 1,
@@ -100,7 +100,8 @@ async function cni(
     ...variables,
   };
   const input = JSON.stringify({ ...config, socket: agent.socket, ...fields });
-  const { code, output } = await invokeCni(join(binDir, "isobar"), environment, input, node.netns);
+  const place = { netns: node.netns, ...(signal === undefined ? {} : { signal }) };
+  const { code, output } = await invokeCni(join(binDir, "isobar"), environment, input, place);
   return { code, output: output === "" ? undefined : JSON.parse(output) };
 }
 
@@ -142,7 +143,8 @@ function remains(number?: number): readonly string[] {
 
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (let waitedMs = 0; !(await holds()); waitedMs += 20) {
-    assert.ok(waitedMs < 20_000, `${what} did not come`);
+    const log = (): string => JSON.stringify(agent.log.slice(-8));
+    assert.ok(waitedMs < 20_000, `${what} did not come: ${waitedMs < 20_000 ? "" : log()}`);
     await sleep(20);
   }
 }
@@ -374,6 +376,18 @@ test("a namespace that vanishes during ADD leaves nothing half made", async () =
   assert.equal(lost.output?.code, 11, JSON.stringify(lost.output));
   assert.match(lost.output.msg, /shop\/pod-4 is not known/);
   assert.deepEqual(remains(4), []);
+});
+
+test("an ADD whose runtime is killed leaves nothing half made", async () => {
+  controller.change([endpoint(3, { identity: "awaited-in-vain" })]);
+  const killed = new AbortController();
+  const adding = cni("ADD", 3, {}, { attachTimeoutSeconds: 60, signal: killed.signal });
+  await until("the interface", () => remains().length === 1);
+  killed.abort();
+  await assert.rejects(adding);
+  await until("the interface to go", () => remains(3).length === 0);
+  controller.change([endpoint(3)]);
+  await controller.confirmed();
 });
 
 test("GC takes what is not valid any more, and only of its own network", async () => {
