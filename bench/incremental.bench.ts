@@ -3,7 +3,9 @@
 //   node bench/incremental.bench.ts [--quick]
 //
 // Each event changes one object, then flushes and encodes the message of every node that has something of its own, and
-// of one that gets only what is shared. The same at a tenth of the size shows what cost depends on size.
+// of one that gets only what is shared. The same at a tenth of the size shows what cost depends on size. Some events are
+// checked: the nodes told are exactly those whose state is another than before. Beside it OVN's ovn-northd on the same pods, one
+// more port and one more ACL until the southbound database has them.
 import { parseArgs } from "node:util";
 import { Compute, type ComputeDelta } from "../src/compute/graph.ts";
 import type { Endpoint } from "../src/model/endpoint.ts";
@@ -11,6 +13,8 @@ import type { Policy } from "../src/model/policy.ts";
 import { encodeDeltaMessage } from "../src/southbound/encoded.ts";
 import { type Workload, nodeCount, randomNumbers, workloads } from "./antrea-workloads.ts";
 import { load } from "./contenders.ts";
+import { Northd, northdVersion } from "./northd.ts";
+import { installOvn } from "./realisation-ovn.ts";
 
 type Random = (below: number) => number;
 
@@ -98,6 +102,53 @@ function measure(bench: Bench, event: (bench: Bench) => () => void, rounds: numb
   return `${quantile(sorted, 0.5)} ${quantile(sorted, 0.99)} ${quantile(sorted, 1)} ${quantile(nodes, 0.5)} ${quantile(nodes, 1)}`;
 }
 
+/** Everything that is a node's own, as text. */
+function ownState({ compute }: Bench, node: string): string {
+  const own = [...compute.stateOf(node).upserts()].filter(({ kind }) =>
+    ["group", "rule", "posture"].includes(kind),
+  );
+  return own
+    .map(({ text }) => text)
+    .toSorted()
+    .join();
+}
+
+/** Throws unless an event tells exactly the nodes for which it changes something. */
+function checkMinimum(bench: Bench, event: (bench: Bench) => () => void): void {
+  const nodes = Array.from({ length: nodeCount }, (_, index) => `node-${index}`);
+  const before = nodes.map((node) => ownState(bench, node));
+  const undo = event(bench);
+  const told = bench.compute.flush().byNode;
+  const changed = nodes.filter((node, index) => ownState(bench, node) !== before[index]);
+  if (changed.length !== told.size || !changed.every((node) => told.has(node))) {
+    throw new Error(`told ${[...told.keys()].join()}, changed ${changed.join()}`);
+  }
+  undo();
+  bench.compute.flush();
+}
+
+/** The middle one, the least and the most, in microseconds. */
+function summary(millis: readonly number[]): string {
+  const sorted = millis.map((each) => each * 1000).toSorted((a, b) => a - b);
+  return `${quantile(sorted, 0.5)} (${quantile(sorted, 0).trim()} to ${quantile(sorted, 1).trim()})`;
+}
+
+async function measureNorthd(scale: number, changes: number): Promise<void> {
+  installOvn();
+  const workload = workloads["small-namespaces"].build(scale);
+  await using northd = await Northd.start(workload);
+  console.log(
+    `\n${northdVersion()}, ${workload.endpoints.length} ports: microseconds, p50 (least to most)`,
+  );
+  const times = { port: [] as number[], acl: [] as number[] };
+  for (let number = 0; number < changes; number++) {
+    times.port.push(await northd.addPort(number));
+    times.acl.push(await northd.addAcl(number));
+  }
+  console.log(`  one port more ${summary(times.port.slice(1))}`);
+  console.log(`  one ACL more  ${summary(times.acl.slice(1))}`);
+}
+
 const { values } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
 const rounds = values.quick ? 300 : 2000;
 for (const name of [
@@ -118,7 +169,9 @@ for (const name of [
     );
     for (const [label, event] of Object.entries(events)) {
       measure(bench, event, Math.min(100, rounds));
+      if (scale < 1) checkMinimum(bench, event);
       console.log(`  ${label.padEnd(40)} ${measure(bench, event, rounds)}`);
     }
   }
 }
+for (const scale of values.quick ? [0.01] : [0.01, 0.1]) await measureNorthd(scale, 6);

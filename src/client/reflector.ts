@@ -8,14 +8,14 @@ import { type WatchEvent, watchKind } from "./watch-stream.ts";
 
 const pageLength = 500;
 
-/** Told of every change of the cache after it has happened. What they throw ends `run`. */
+/** Told of every change of the cache after it has happened, with `namespace/name`. What they throw ends `run`. */
 interface ReflectorHandlers<S> {
   /**
    * A new or changed object; `old` is what was known before of the same object. One that was deleted and made again under its
    * name is another: the old one's deletion is told first, even where nobody saw it happen.
    */
-  set(object: S, old: S | undefined): void;
-  delete(old: S): void;
+  set(object: S, old: S | undefined, key: string): void;
+  delete(old: S, key: string): void;
 }
 
 export interface ReflectorOptions<T extends KubeObject, S> {
@@ -184,7 +184,7 @@ export class Reflector<T extends KubeObject, S> {
     }
     const value = this.#options.strip(object);
     this.#cache.set(key, { uid, resourceVersion, value });
-    this.#options.handlers.set(value, old?.value);
+    this.#options.handlers.set(value, old?.value, key);
     return key;
   }
 
@@ -192,12 +192,12 @@ export class Reflector<T extends KubeObject, S> {
     const old = this.#cache.get(key);
     if (old === undefined) return;
     this.#cache.delete(key);
-    this.#options.handlers.delete(old.value);
+    this.#options.handlers.delete(old.value, key);
   }
 }
 
 function keyOf(namespace: string | undefined, name: string): string {
-  return `${namespace ?? ""}/${name}`;
+  return namespace === undefined ? name : `${namespace}/${name}`;
 }
 
 /** Whether the server has no such kind. */

@@ -12,7 +12,7 @@ import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { isobarGroup } from "../kinds/custom-kind.ts";
 import { domainKind } from "../kinds/domain.ts";
 import { type EndpointSlice, endpointSliceKind } from "../kinds/endpoint-slice.ts";
-import { endpointKind } from "../kinds/endpoint.ts";
+import { type Endpoint, endpointKind } from "../kinds/endpoint.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { networkKind } from "../kinds/network.ts";
 import { networkPolicyKind } from "../kinds/network-policy.ts";
@@ -26,6 +26,7 @@ import type { Log } from "../runtime/log.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
 import type { ModelFeed } from "./model-feed.ts";
 import { networkUnavailable } from "./node-condition.ts";
+import { Shared } from "./sharing.ts";
 
 /** `object` is undefined for one that is gone, and `old` is then what it was. */
 type SetObject = (key: string, object: unknown, old: unknown) => void;
@@ -87,15 +88,26 @@ function knownAnnotations(
   return own.length === 0 ? {} : { annotations: Object.fromEntries(own) };
 }
 
+/** For all watches of the process: pods and their Endpoints name each other. */
+const texts = new Shared<string>();
+const labelSets = new Shared<Readonly<Record<string, string>>>();
+const portLists = new Shared<readonly unknown[]>();
+const ownerLists = new Shared<readonly OwnerReference[]>();
+const finalizerLists = new Shared<readonly string[]>();
+
+function shared(text: string): string {
+  return texts.of(text, text);
+}
+
 function stripMetadata({ metadata }: KubeObject): Stripped["metadata"] {
   const { name, namespace, uid, resourceVersion, generation, labels } = metadata;
   return {
-    name,
-    uid,
+    name: shared(name),
+    uid: shared(uid),
     resourceVersion,
-    ...(namespace === undefined ? {} : { namespace }),
+    ...(namespace === undefined ? {} : { namespace: shared(namespace) }),
     ...(generation === undefined ? {} : { generation }),
-    ...(labels === undefined ? {} : { labels }),
+    ...(labels === undefined ? {} : { labels: labelSets.of(labels) }),
     ...knownAnnotations(metadata.annotations),
   };
 }
@@ -110,10 +122,30 @@ function stripOwn(object: KubeObject): Stripped {
   const life = {
     creationTimestamp,
     ...(deletionTimestamp !== undefined && { deletionTimestamp }),
-    ...(finalizers && { finalizers }),
+    ...(finalizers && { finalizers: finalizerLists.of(finalizers) }),
   };
   const stripped = strip(object);
   return { ...stripped, metadata: { ...stripped.metadata, ...life } };
+}
+
+/** There are as many Endpoints as pods, and what they name is named there as well. */
+function stripEndpoint(endpoint: Endpoint): Stripped {
+  const stripped = stripOwn(endpoint);
+  const { domain, network, node, attachment, ...own } = endpoint.spec;
+  return {
+    ...stripped,
+    spec: {
+      ...own,
+      domain: shared(domain),
+      ...(network !== undefined && { network: shared(network) }),
+      ...(node !== undefined && { node: shared(node) }),
+      attachment: {
+        ...attachment,
+        name: shared(attachment.name),
+        ...(attachment.uid !== undefined && { uid: shared(attachment.uid) }),
+      },
+    },
+  };
 }
 
 /** Of a node, what a kubelet renews all the time is left out: images, capacity, the other conditions. */
@@ -128,20 +160,22 @@ function stripPod(pod: Pod): Stripped {
   const owners = pod.metadata.ownerReferences?.filter(({ controller }) => controller === true);
   const { nodeName, hostNetwork, containers = [], initContainers = [] } = pod.spec ?? {};
   const { phase, podIP, podIPs } = pod.status ?? {};
+  const ports = containers.filter((each) => each.ports).map((each) => ({ ports: each.ports }));
+  const lasting = initContainers
+    .filter((each) => each.ports && each.restartPolicy === "Always")
+    .map((each) => ({ ports: each.ports, restartPolicy: each.restartPolicy }));
   return {
     metadata: {
       ...stripMetadata(pod),
-      ...(owners && owners.length > 0 && { ownerReferences: owners }),
+      ...(owners && owners.length > 0 && { ownerReferences: ownerLists.of(owners) }),
     },
     spec: {
-      nodeName,
-      hostNetwork,
-      containers: containers.filter(({ ports }) => ports).map(({ ports }) => ({ ports })),
-      initContainers: initContainers
-        .filter(({ ports, restartPolicy }) => ports && restartPolicy === "Always")
-        .map(({ ports, restartPolicy }) => ({ ports, restartPolicy })),
+      ...(nodeName !== undefined && { nodeName: shared(nodeName) }),
+      ...(hostNetwork === true && { hostNetwork }),
+      ...(ports.length > 0 && { containers: portLists.of(ports) }),
+      ...(lasting.length > 0 && { initContainers: portLists.of(lasting) }),
     },
-    status: { phase, podIP, podIPs },
+    status: podIPs === undefined ? { phase, podIP } : { phase, podIPs },
   };
 }
 
@@ -178,10 +212,6 @@ function isSound(object: Stripped | undefined): object is Stripped {
   return object !== undefined && object.problems === undefined;
 }
 
-function keyOf({ metadata: { namespace, name } }: Stripped): string {
-  return namespace === undefined ? name : `${namespace}/${name}`;
-}
-
 export interface ObjectWatchOptions {
   readonly client: ApiClient;
   readonly feed: ModelFeed;
@@ -204,7 +234,9 @@ export class ObjectWatch {
       this.#watch(nodeKind, stripNode, (key, object) => feed.setNode(key, object)),
       this.#watch(namespaceKind, strip, (key, object) => feed.setNamespace(key, object)),
       this.#watch(networkKind, stripOwn, (key, object) => feed.setNetwork(key, object)),
-      this.#watch(endpointKind, stripOwn, (key, object, old) => feed.setEndpoint(key, object, old)),
+      this.#watch(endpointKind, stripEndpoint, (key, object, old) =>
+        feed.setEndpoint(key, object, old),
+      ),
       this.#watch(networkPolicyKind, strip, (key, object, old) =>
         feed.setNetworkPolicy(key, object, old),
       ),
@@ -270,8 +302,8 @@ export class ObjectWatch {
       optional,
       strip: isOwn(kind) ? (object: T) => stripChecked(kind, object, stripped) : stripped,
       handlers: {
-        set: (object: Stripped, old: Stripped | undefined) => apply(keyOf(object), object, old),
-        delete: (old: Stripped) => apply(keyOf(old), undefined, old),
+        set: (object: Stripped, old: Stripped | undefined, key) => apply(key, object, old),
+        delete: (old: Stripped, key) => apply(key, undefined, old),
       },
       onRetry: (error, delayMs) => {
         metrics.watchFailures.inc({ kind: kind.kind });

@@ -40,15 +40,15 @@ export function stringOf(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
+function isLabels(value: JsonObject): value is Readonly<Record<string, string>> {
+  return Object.values(value).every((each) => typeof each === "string");
+}
+
 /** Absent labels are none; `undefined` where a value is no text. */
 export function labelsOf(value: unknown): Readonly<Record<string, string>> | undefined {
   if (value === undefined) return {};
   if (!isObject(value)) return undefined;
-  const entries = Object.entries(value).filter(
-    (entry): entry is [string, string] => typeof entry[1] === "string",
-  );
-  // fromEntries defines own fields, so a key such as __proto__ stays a key.
-  return entries.length < Object.keys(value).length ? undefined : Object.fromEntries(entries);
+  return isLabels(value) ? value : undefined;
 }
 
 /** Fields with a value that are not among those named. */
