@@ -257,9 +257,9 @@ test("a connection ends with the rule that admits it, and another rule's goes on
   await lab.settle();
   const anew = cleanup.use(new Ping("far", routeOf("far")));
   anew.start(10);
-  await until("answers by a new socket", () => anew.answered > 5, 3_000);
+  await until("answers by a new socket", () => anew.answered > 5);
   // The old socket has the old port, and has never stopped sending.
-  await until("answers by the old socket", async () => (await isAlive(far))[1] === true, 3_000);
+  await until("answers by the old socket", async () => (await isAlive(far))[1] === true);
   assert.deepEqual(await isAlive(near), [true, true]);
 });
 
