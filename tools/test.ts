@@ -1,6 +1,6 @@
 // Runs every test, in stages: what needs nothing but Node first, then what needs Open vSwitch, then what needs network
 // namespaces (one file at a time: they measure real packets). Some stages run only when they are named: chart and cluster need
-// Helm and a Kubernetes, which are built once; conformance is a test of the lab's that takes longer here. Ends with one
+// Helm and a Kubernetes, which are built once; conformance and chaos are tests of the lab's that take longer here. Ends with one
 // line that counts them all.
 import { globSync } from "node:fs";
 import { run } from "node:test";
@@ -45,6 +45,15 @@ const stages: readonly Stage[] = [
     onDemand: true,
     timeoutMinutes: 600,
     environment: { ISOBAR_TEST_CONFORMANCE: "all" },
+  },
+  {
+    name: "chaos",
+    files: ["test/lab/chaos.test.ts"],
+    concurrency: 1,
+    root: true,
+    onDemand: true,
+    timeoutMinutes: 600,
+    environment: { ISOBAR_TEST_MINUTES: process.env["ISOBAR_TEST_MINUTES"] ?? "10" },
   },
 ];
 

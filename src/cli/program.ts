@@ -169,14 +169,18 @@ export function createProgram(): Command {
     .argument("[stage...]")
     .option("--cluster", "the tests on a real Kubernetes, which is built the first time", false)
     .option("--conformance", "every connection of upstream's conformance cases", false)
+    .option("--chaos", "changes and kills at random, with connections tried all the time", false)
+    .option("--minutes <count>", "how long the chaos lasts; 10 by default", parseCount)
     .option("--seed <number>", "what the random tests begin with, to repeat one", parseSeed)
-    .action(async (stages, { cluster, conformance, seed }) => {
+    .action(async (stages, { cluster, conformance, chaos, minutes, seed }) => {
+      if (minutes !== undefined) process.env["ISOBAR_TEST_MINUTES"] = String(minutes);
       if (seed !== undefined) process.env["ISOBAR_TEST_SEED"] = String(seed);
       const { runTool } = await import("./run-tool.ts");
       return runTool("tools/test.ts", [
         ...stages,
         ...(cluster ? ["cluster"] : []),
         ...(conformance ? ["conformance"] : []),
+        ...(chaos ? ["chaos"] : []),
       ]);
     });
   program
