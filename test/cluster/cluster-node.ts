@@ -13,7 +13,7 @@ import { join } from "node:path";
 import type { LabNode } from "../../src/lab/network/lab-node.ts";
 import { Supervisor } from "../../src/lab/supervisor.ts";
 import { runCommand } from "../../src/runtime/command.ts";
-import { cgroupOf } from "./cgroups.ts";
+import { cgroupOf, makeCgroups } from "./cgroups.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { pauseImage } from "./images.ts";
 import type { Programs } from "./programs.ts";
@@ -87,6 +87,7 @@ export class ClusterNode {
   async start(): Promise<void> {
     for (const folder of folders) mkdirSync(this.folder(folder), { recursive: true });
     cpSync(standardPlugins, this.folder("/opt/cni/bin"), { recursive: true });
+    makeCgroups(this.#options.cluster, this.name);
     await this.#configureKubelet();
     await this.#configureProxy();
     await this.#startInit();
@@ -214,9 +215,8 @@ export class ClusterNode {
       cgroupDriver: "cgroupfs",
       failCgroupV1: false,
       failSwapOn: false,
-      // The machine is shared: nothing of it is set apart for pods.
-      cgroupsPerQOS: false,
       cgroupRoot: cgroupOf(cluster, this.name),
+      // The machine is shared: nothing of it is set apart for pods.
       enforceNodeAllocatable: [],
       localStorageCapacityIsolation: false,
       // The machine's memory and disk are not this node's alone.

@@ -5,6 +5,8 @@ import { chart, namespace, render } from "../chart/render.ts";
 import type { Cluster } from "./cluster.ts";
 import { isobarImage } from "./images.ts";
 
+export const isobarNamespace = namespace;
+
 const [repository = "", tag = ""] = isobarImage.split(":");
 
 /** What is different here from the chart's defaults. */

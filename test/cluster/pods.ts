@@ -1,4 +1,5 @@
 // Pods of the cluster as its tests see them: through kubectl, and from the machine into their network namespaces.
+import { readdirSync, readlinkSync } from "node:fs";
 import type { Kubectl } from "./kubectl.ts";
 import { workloadImage } from "./images.ts";
 
@@ -73,6 +74,24 @@ export function target(protocol: "tcp" | "udp", address: string, port: number): 
   return `${protocol}/${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
+/** Id of a process in the pod's network namespace, as the machine sees it. */
+export async function processOf(kubectl: Kubectl, pod: PodView): Promise<number> {
+  const command = ["/program", "netns"];
+  const namespace = `--namespace=${pod.namespace}`;
+  const link = (await kubectl.run("exec", namespace, pod.name, "--", ...command)).trim();
+  const found = readdirSync("/proc").find((name) => /^\d+$/.test(name) && netnsOf(name) === link);
+  if (found === undefined) throw new Error(`no process of ${pod.name} is in ${link}`);
+  return Number(found);
+}
+
+function netnsOf(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return "";
+  }
+}
+
 /** A pod's specification: a server with all kinds of probes. Pods of equal labels are spread over the nodes. */
 function serverPod(labels: Labels): object {
   return {
@@ -86,6 +105,8 @@ function serverPod(labels: Labels): object {
           topologyKey: "kubernetes.io/hostname",
           whenUnsatisfiable: "DoNotSchedule",
           labelSelector: { matchLabels: labels },
+          // In a rolling update, those that go do not count.
+          matchLabelKeys: ["pod-template-hash"],
         },
       ],
       containers: [

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { renderCrd } from "../../src/apimachinery/crd.ts";
+import { clusterNetworkPolicyKind } from "../../src/kinds/cluster-network-policy.ts";
 import { Cluster } from "./cluster.ts";
 import { workloadImage } from "./images.ts";
 import { installIsobar } from "./isobar.ts";
@@ -154,6 +156,30 @@ test("a NetworkPolicy opens what it says and no more, on both nodes and over bot
   await everyVerdict([db![0]!], reachable(web!), "denied");
 });
 
+test("a ClusterNetworkPolicy goes before what NetworkPolicies say, and is gone when it is deleted", async () => {
+  const { kubectl } = cluster;
+  const crdName = "clusternetworkpolicies.policy.networking.k8s.io";
+  // The API server wants to be told that a CRD of a group of Kubernetes' own is no official one.
+  const annotations = { "api-approved.kubernetes.io": "unapproved, from this checkout" };
+  const crd = renderCrd({ ...clusterNetworkPolicyKind, columns: [] });
+  await kubectl.apply({ ...crd, metadata: { name: crdName, annotations } });
+  await kubectl.run("wait", "--for=condition=Established", `crd/${crdName}`);
+  const pods = await readyPods("shop", 4);
+  const [front] = pods.filter(({ name }) => name.startsWith("web"));
+  const lines = pods
+    .filter(({ name }) => name.startsWith("db"))
+    .flatMap(({ addresses }) => addresses.map((one) => target("tcp", one, 7000)));
+  const become = async (verdict: string): Promise<void> =>
+    await until(`${verdict} everywhere`, async () =>
+      [...(await probe(kubectl, front!, lines)).values()].every((one) => one === verdict),
+    );
+  await become("allowed");
+  await kubectl.apply(closedShop);
+  await become("denied");
+  await kubectl.run("delete", "clusternetworkpolicy", "closed-shop");
+  await become("allowed");
+});
+
 test("kubectl exec and logs reach containers on every node", async () => {
   const { kubectl } = cluster;
   for (const { name } of await readyPods("shop", 4)) {
@@ -225,6 +251,19 @@ const webToDatabase = [
   }),
   policy("shop", "web", { ...web, policyTypes: ["Egress"], egress: [{ to: [db], ports: [port] }] }),
 ];
+
+const shopNamespace = { matchLabels: { name: "shop" } };
+const closedShop = {
+  apiVersion: "policy.networking.k8s.io/v1alpha2",
+  kind: "ClusterNetworkPolicy",
+  metadata: { name: "closed-shop" },
+  spec: {
+    tier: "Admin",
+    priority: 10,
+    subject: { namespaces: shopNamespace },
+    ingress: [{ name: "nobody", action: "Deny", from: [{ namespaces: shopNamespace }] }],
+  },
+};
 
 function service(namespace: string, app: string): object {
   const metadata = { name: app, namespace };
