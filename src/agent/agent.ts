@@ -219,9 +219,12 @@ export class Agent {
   async #take(delta: Delta, completes: boolean, signal: AbortSignal): Promise<Ack["errors"]> {
     const realised = this.#metrics.realisation.startTimer();
     this.#reviewDue ||= mayRevoke(delta, this.#state);
-    const version = this.#flows.change(
-      this.#orFail(() => this.#state.applyResources(delta, completes)),
-    );
+    this.#flows.change(this.#orFail(() => this.#state.applyResources(delta, completes)));
+    // An endpoint of this node may be for another object than the container that has its port.
+    const { node } = this.#config;
+    const places = delta.upserts.some((one) => one.kind === "endpoint" && one.node === node);
+    if (places && this.#database.ready) this.#updateFacts();
+    const { version } = this.#flows;
     this.#allowChanges();
     this.#readiness.changed();
     const concernsGateway = [...delta.upserts, ...delta.deletes].some(
@@ -254,7 +257,14 @@ export class Agent {
   }
 
   #updateFacts(): void {
-    const facts = localFacts(this.#database.ports(), this.#config.gatewayDomain);
+    const facts = localFacts({
+      ports: this.#database.ports(),
+      gatewayDomain: this.#config.gatewayDomain,
+      uidsOf: (id) => {
+        const endpoint = this.#state.get("endpoint", id);
+        return endpoint === undefined ? undefined : (endpoint.uids ?? []);
+      },
+    });
     const difference = differenceOf(this.#facts, facts);
     this.#facts = facts;
     if (difference.upserts.length + difference.deletes.length > 0) {

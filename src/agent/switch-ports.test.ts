@@ -55,20 +55,38 @@ test("an attachment can be read back from its port's labels", () => {
   assert.deepEqual(attachmentOf(portOf(record)), record);
 });
 
+function factsOf(
+  ports: ReadonlyMap<string, BridgePort>,
+  uids?: readonly string[],
+): ReturnType<typeof localFacts> {
+  return localFacts({ ports, gatewayDomain: "default", uidsOf: () => uids });
+}
+
+test("a container is no endpoint any more once its name is another object's", () => {
+  const ports = portsOf(attachment({ uid: "old" }));
+  assert.equal(factsOf(ports, ["old"]).size, 1);
+  assert.equal(factsOf(ports, ["mirror", "old"]).size, 1);
+  assert.equal(factsOf(ports, ["new"]).size, 0);
+  assert.equal(factsOf(ports, []).size, 0);
+  // Not known at the moment: there is nothing that it could get.
+  assert.equal(factsOf(ports).size, 1);
+  assert.equal(factsOf(portsOf(attachment({})), ["new"]).size, 1);
+});
+
 test("a port without labels, or without a number, is no fact", () => {
   const labelled = portOf(attachment({}));
   const ports = new Map<string, BridgePort>([
     ["a", { ...labelled, externalIds: {} }],
     ["b", { ...labelled, ofport: undefined }],
   ]);
-  assert.equal(localFacts(ports, "default").size, 0);
+  assert.equal(factsOf(ports).size, 0);
 });
 
 test("of two ports of one endpoint the later counts, in whatever order they are seen", () => {
   const old = attachment({ port: "iso1", ofportRequest: 16, attachedMs: 5 });
   const young = attachment({ port: "iso2", ofportRequest: 17, attachedMs: 6 });
   for (const ports of [portsOf(old, young), portsOf(young, old)]) {
-    assert.deepEqual(localFacts(ports, "default").get("port/shop/web"), {
+    assert.deepEqual(factsOf(ports).get("port/shop/web"), {
       kind: "port",
       id: "shop/web",
       ofport: 17,
@@ -77,11 +95,8 @@ test("of two ports of one endpoint the later counts, in whatever order they are 
 });
 
 test("only what changed about ports is told to the pipeline", () => {
-  const before = localFacts(
-    portsOf(attachment({}), attachment({ port: "iso1", endpoint: "a/b" })),
-    "d",
-  );
-  const after = localFacts(portsOf(attachment({ ofportRequest: 20 })), "d");
+  const before = factsOf(portsOf(attachment({}), attachment({ port: "iso1", endpoint: "a/b" })));
+  const after = factsOf(portsOf(attachment({ ofportRequest: 20 })));
   assert.deepEqual(differenceOf(before, after), {
     upserts: [{ kind: "port", id: "shop/web", ofport: 20 }],
     deletes: [{ kind: "port", id: "a/b" }],

@@ -108,14 +108,23 @@ export function nextOfport(used: ReadonlySet<number>, last: number): number {
   throw new RangeError("the switch has no port numbers left");
 }
 
+export interface FactSources {
+  readonly ports: ReadonlyMap<string, BridgePort>;
+  readonly gatewayDomain: string;
+  /** Uids of an endpoint's object; `undefined` for an endpoint that is not known. */
+  readonly uidsOf: (endpoint: string) => readonly string[] | undefined;
+}
+
 /**
- * What the pipeline must know of the ports. Of two ports of one endpoint the later attached counts: the other belongs
- * to a container that is on its way out.
+ * What the pipeline must know of the ports. A container is an endpoint only while its object is the one that it was
+ * attached for: another object of the same name has its own addresses and policies. Of two ports of one endpoint the
+ * later attached counts: the other belongs to a container that is on its way out.
  */
-export function localFacts(
-  ports: ReadonlyMap<string, BridgePort>,
-  gatewayDomain: string,
-): ReadonlyMap<string, LocalFact> {
+export function localFacts({
+  ports,
+  gatewayDomain,
+  uidsOf,
+}: FactSources): ReadonlyMap<string, LocalFact> {
   const facts = new Map<string, LocalFact>();
   const tunnel = ports.get(ownPorts.tunnel.name)?.ofport;
   const gateway = ports.get(ownPorts.gateway.name)?.ofport;
@@ -130,7 +139,8 @@ export function localFacts(
   for (const port of ports.values()) {
     const attachment = attachmentOf(port);
     if (attachment === undefined || port.ofport === undefined) continue;
-    const { endpoint: id, attachedMs } = attachment;
+    const { endpoint: id, uid, attachedMs } = attachment;
+    if (uid !== undefined && uidsOf(id)?.includes(uid) === false) continue;
     if (attachedMs < (attached.get(id) ?? 0)) continue;
     attached.set(id, attachedMs);
     facts.set(`port/${id}`, { kind: "port", id, ofport: port.ofport });

@@ -347,6 +347,22 @@ test("a pod that was made again under its name waits for its own addresses", asy
   await controller.confirmed();
 });
 
+test("a container whose pod was made again under its name is no endpoint any more", async () => {
+  await succeeds("ADD", 1);
+  await succeeds("ADD", 3);
+  listeners.open({ netns: netnsOf(1), identity: "web", ports: [{ protocol: "tcp", port: 80 }] });
+  const target = { netns: netnsOf(3), to: "10.9.0.1", protocol: "tcp", port: 80 } as const;
+  assert.equal((await prober.probe({ ...target, timeoutMs: 2_000 })).verdict, "allowed");
+  controller.change([endpoint(3, { uids: ["uid-next"] })]);
+  await controller.confirmed();
+  assert.notEqual((await prober.probe({ ...target, timeoutMs: 500 })).verdict, "allowed");
+  controller.change([endpoint(3)]);
+  await controller.confirmed();
+  assert.equal((await prober.probe({ ...target, timeoutMs: 2_000 })).verdict, "allowed");
+  listeners.closeAll();
+  for (const number of [1, 3]) await succeeds("DEL", number);
+});
+
 test("a namespace that vanishes during ADD leaves nothing half made", async () => {
   await network.createPod("shop/pod-4");
   const adding = cni("ADD", 4);
