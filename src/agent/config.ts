@@ -11,8 +11,6 @@ export interface ControllerAccess {
   readonly controllers: readonly StreamAddress[];
   /** Folder with what controllers publish (southbound/enrolment.ts): addresses, and the CA unless `ca` is given. */
   readonly directory?: string;
-  /** Further addresses (`HOST:PORT`), asked for before each attempt. */
-  readonly find?: () => Promise<readonly string[]>;
   /** Names of PEM files. */
   readonly ca?: string;
   readonly certificate?: string;

@@ -23,24 +23,22 @@ export interface ControllerContact {
 
 export class ControllerDirectory {
   readonly #access: ControllerAccess;
-  readonly #found: () => Promise<readonly string[]>;
   // Agents begin at different controllers, so that they are spread over all of them.
   #turn = Math.floor(Math.random() * 1_000);
 
   constructor(access: ControllerAccess) {
     this.#access = access;
-    this.#found = access.find ?? (async () => []);
   }
 
   /** Whether there may ever be a controller. */
   get isEmpty(): boolean {
-    const { controllers, directory, find } = this.#access;
-    return controllers.length === 0 && directory === undefined && find === undefined;
+    const { controllers, directory } = this.#access;
+    return controllers.length === 0 && directory === undefined;
   }
 
   /** The next controller to try. @throws {Error} when none is known, or a file cannot be read */
-  async next(): Promise<ControllerContact> {
-    const addresses = await this.#addresses();
+  next(): ControllerContact {
+    const addresses = this.#addresses();
     const address = addresses[this.#turn % addresses.length];
     this.#turn += 1;
     if (address === undefined) throw new RangeError("no controller's address is published yet");
@@ -51,12 +49,11 @@ export class ControllerDirectory {
     return { address, credentials, token: readFileSync(tokenFile, "utf8").trim() };
   }
 
-  async #addresses(): Promise<readonly StreamAddress[]> {
+  #addresses(): readonly StreamAddress[] {
     const { controllers, directory } = this.#access;
     const published =
       directory === undefined ? [] : linesOf(readIfThere(join(directory, publishedAddressesKey)));
-    const texts = new Set([...published, ...(await this.#found())]);
-    return [...controllers, ...[...texts].map(parseStreamAddress)];
+    return [...controllers, ...published.map(parseStreamAddress)];
   }
 
   #credentials(): ClientCredentials {

@@ -78,7 +78,7 @@ export class ControllerLink {
     const ended = new AbortController();
     let where = "";
     try {
-      const contact = await this.#options.directory.next();
+      const contact = this.#options.directory.next();
       where = `${formatStreamAddress(contact.address)}: `;
       const { address, credentials } = contact;
       const tls = credentials === undefined ? {} : { credentials };

@@ -1,8 +1,8 @@
 // The command tree. Each command's work is loaded when it is called, so that --help and completion stay quick.
 import { Command, InvalidArgumentError, Option } from "commander";
-import { defaultLabName } from "../lab/paths.ts";
 import { readVersion } from "../runtime/version.ts";
-import { CliError } from "./errors.ts";
+import { addOperatingCommands } from "./operating-commands.ts";
+import { labOption, requireRoot } from "./options.ts";
 import { outputOption } from "./output.ts";
 
 function parseCount(text: string): number {
@@ -24,19 +24,9 @@ function collect(value: string, before: readonly string[]): string[] {
   return [...before, value];
 }
 
-function labOption(): Option {
-  return new Option("-l, --lab <name>", "which lab").default(defaultLabName).env("ISOBAR_LAB");
-}
-
 function filesOption(): Option {
   const description = "manifests, or folders of manifests, to apply; repeatable";
   return new Option("-f, --filename <path...>", description).default([], "none");
-}
-
-/** What a lab is made of, and its files, are root's. @throws {CliError} */
-function requireRoot(): void {
-  if (process.geteuid?.() !== 0)
-    throw new CliError("the lab needs root: it makes network namespaces and switches");
 }
 
 function addLabUpAndDown(lab: Command): void {
@@ -148,6 +138,7 @@ export function createProgram(): Command {
     .hook("preAction", requireRoot)
     .action(async (options) => (await import("./demo.ts")).demo(options));
   addLab(program);
+  addOperatingCommands(program);
   program
     .command("explain")
     .description("say which policy and rule decide whether a connection opens, and what is missing")

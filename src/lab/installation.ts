@@ -44,6 +44,9 @@ const defaultDomain = {
   },
 };
 
+/** Where each node's agent answers with its metrics. */
+export const agentMetricsPort = 10722;
+
 const limits = { maxMessageSize: 4 << 20, maxQueuedSize: 1 << 20 } as const;
 const startTimeoutMs = 20_000;
 
@@ -173,6 +176,8 @@ export class Installation implements AsyncDisposable {
       "state-dir": stateDir,
       socket: this.agentSocket(node.name),
       "underlay-address": node.addresses.join(","),
+      // In the node's own network namespace.
+      "metrics-listen": `127.0.0.1:${agentMetricsPort}`,
     };
     this.#start("agent", flags, node);
   }
