@@ -8,12 +8,14 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { parse as parseYaml } from "yaml";
+import { runCommand } from "../../src/runtime/command.ts";
 import { chart, namespace, render } from "../chart/render.ts";
 import { Cluster } from "./cluster.ts";
 import { until } from "./until.ts";
 
 const helloProgram = join(import.meta.dirname, "say-hello.ts");
 const controllerProgram = join(import.meta.dirname, "../../src/main/controller.ts");
+const cliProgram = join(import.meta.dirname, "../../src/main/cli.ts");
 const node = ["node", "--disable-warning=ExperimentalWarning"] as const;
 
 let cluster: Cluster;
@@ -94,6 +96,41 @@ test("a token opens the controller to the agent of its pod's node, and to no oth
     (await sayHello("node-1", own)).includes("does not accept the token");
   await until("the end of the token of a pod that is gone", refused);
 });
+
+test("a check of the cluster tells what is there from what is not", async () => {
+  const ways = ["--kubeconfig", cluster.plane.kubeconfig];
+  const { code, stdout } = await isobar("check", ...ways, "--output", "json");
+  const findings: { check: string; level: string }[] = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const levels = Object.fromEntries(findings.map(({ check, level }) => [check, level]));
+  assert.equal(code, 1);
+  for (const check of ["api-server", "rights", "other-plugins", "pools", "addresses"]) {
+    assert.equal(levels[check], "ok", `${check}: ${stdout}`);
+  }
+  // No kubelet runs the pods of the chart here.
+  assert.deepEqual([levels["controller"], levels["agents"]], ["error", "error"]);
+  const early = await isobar("check", "--before", ...ways, "--output", "json");
+  assert.equal(early.code, 0, early.stdout);
+  const archive = join(folder, "bundle.tar.gz");
+  assert.equal((await isobar("support-bundle", ...ways, "--file", archive)).code, 0);
+  const listed = await runCommand(["tar", "-tzf", archive]);
+  for (const file of ["manifest.json", "check.json", "objects/nodes.yaml"]) {
+    assert.ok(listed.includes(`/${file}\n`), file);
+  }
+  assert.ok(!listed.includes("secrets"), listed);
+});
+
+/** The command line, where the API server can be reached. */
+async function isobar(...words: string[]): Promise<{ code: number | null; stdout: string }> {
+  const [program, ...args] = inside(...node, cliProgram, ...words);
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+  let stdout = "";
+  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  await once(child, "close");
+  return { code: child.exitCode, stdout };
+}
 
 function tokenOf(account: string): string[] {
   return ["create", "token", account, `--namespace=${namespace}`];
