@@ -32,6 +32,7 @@ function check(node: string, state: NodeState): void {
     rules: ofKind(state, "rule"),
     posture: (id: string) => ofKind(state, "posture").find((one) => one.id === id),
     group: (id: string) => ofKind(state, "group").find((one) => one.id === id),
+    namesOf: () => [],
     endpointAt: (zone: number, address: string) =>
       endpoints.find((one) => one.domain === domains[zone] && one.addresses.includes(address)),
   });
@@ -111,6 +112,7 @@ test("a group that cannot be read in part keeps no connection and no judgement f
     rules: [rule],
     posture: (id) => ({ kind: "posture", id, ingress: ["in"], egress: [] }),
     group: (id) => (id === "web" || id === "peers" ? groups[id] : undefined),
+    namesOf: () => [],
     endpointAt: (_zone, address) =>
       address === "10.0.0.1" ? { ...web, addresses: [address], identity: "web" } : undefined,
   });

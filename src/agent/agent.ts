@@ -5,7 +5,7 @@
 //   local socket -> Attachments ----> SwitchDatabase <--> OVSDB
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { LocalFact } from "../pipeline/fact.ts";
+import type { PortsFact } from "../pipeline/fact.ts";
 import { aborted, pause, unlessAborted } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Metrics } from "../runtime/metrics.ts";
@@ -28,6 +28,7 @@ import { GatewayKeeper } from "./gateway-keeper.ts";
 import { guardKernel } from "./kernel-guard.ts";
 import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
 import { listenLocally } from "./local-server.ts";
+import { NameLearning } from "./name-learning.ts";
 import { NodeInspection } from "./node-inspection.ts";
 import { NodeKeeper } from "./node-keeper.ts";
 import { namesDatapath } from "./node-report.ts";
@@ -42,6 +43,9 @@ import { StateFile } from "./state-file.ts";
 import { SwitchDatabase } from "./switch-database.ts";
 import { attachmentOf, differenceOf, localFacts } from "./switch-ports.ts";
 import { TunnelPeers } from "./tunnel-peers.ts";
+
+/** An answer that waits longer for the switch goes on without having been confirmed: it only lets less through. */
+const answerPatienceMs = 2_000;
 
 /** Work that is retried until it succeeds. */
 type Duty = "bridge" | "gateway" | "node" | "cni";
@@ -65,6 +69,7 @@ export class Agent {
   readonly #attachments: Attachments;
   readonly #cni: CniService;
   readonly #pending: PendingRequests;
+  readonly #names: NameLearning;
   readonly #review: ConnectionReview;
   readonly #duties: WorkQueue<Duty>;
   readonly #reviews: WorkQueue<Review>;
@@ -73,8 +78,10 @@ export class Agent {
   readonly #failure = Promise.withResolvers<never>();
   /** Settles when what was noted while no agent ran is done. */
   readonly #prepared = Promise.withResolvers<void>();
-  #facts: ReadonlyMap<string, LocalFact> = new Map();
+  #facts: ReadonlyMap<string, PortsFact> = new Map();
   #flowsMayChange = false;
+  /** Local endpoints by port. */
+  #endpoints: ReadonlyMap<number, string> = new Map();
   /** Whether connections may be tracked that no rule admits any more: after a start nobody knows. */
   #reviewDue = true;
   /** Settles when the latest review that was due is over. */
@@ -134,7 +141,9 @@ export class Agent {
       datapath: `${config.datapathType}@ovs-${config.datapathType}`,
       namedOnDelete: () => namesDatapath(this.#database.facts()?.version),
     });
-    this.#review = new ConnectionReview({ state: this.#state, table, control, log });
+    this.#names = this.#openNames();
+    const { lookups } = this.#names;
+    this.#review = new ConnectionReview({ state: this.#state, table, control, lookups, log });
     const onError = (duty: Duty | Review, err: unknown, attempt: number): void => {
       this.#metrics.dutyFailures.inc({ duty });
       if (attempt === 1) log.warn({ err, duty }, "failed; trying again");
@@ -166,6 +175,7 @@ export class Agent {
     const { socket, rundir, bridge, node } = this.#config;
     const log = this.#log;
     this.#flows.change(this.#state.load());
+    this.#names.restore();
     this.#database.on("due", () => this.#due("bridge"));
     this.#database.on("ports", () => this.#updateFacts());
     await mkdir(dirname(socket), { recursive: true });
@@ -189,9 +199,11 @@ export class Agent {
             this.#metrics.connected(client);
             this.#peers.connected(client);
             this.#review.connected(client);
+            this.#names.connected(client);
             this.#due("gateway");
             this.#due("cni");
           },
+          onPacket: (packet) => this.#names.take(packet),
         }),
         hasInterfaces ? watchNode(() => this.#due("node"), signal) : undefined,
         Promise.race([aborted(signal), this.#failure.promise]),
@@ -206,6 +218,7 @@ export class Agent {
       await this.#duties[Symbol.asyncDispose]();
       await this.#database[Symbol.asyncDispose]();
       this.#peers[Symbol.dispose]();
+      this.#names[Symbol.dispose]();
       this.#file.close();
       log.info("stopped");
     }
@@ -227,6 +240,7 @@ export class Agent {
     const { version } = this.#flows;
     this.#allowChanges();
     this.#readiness.changed();
+    this.#names.update(delta);
     const concernsGateway = [...delta.upserts, ...delta.deletes].some(
       ({ kind }) => kind === "domain" || kind === "node",
     );
@@ -267,11 +281,31 @@ export class Agent {
     });
     const difference = differenceOf(this.#facts, facts);
     this.#facts = facts;
+    this.#endpoints = new Map(
+      Array.from(facts.values()).flatMap((fact) =>
+        fact.kind === "port" ? [[fact.ofport, fact.id] as const] : [],
+      ),
+    );
     if (difference.upserts.length + difference.deletes.length > 0) {
       this.#flows.change(this.#orFail(() => this.#state.applyLocal(difference)));
       this.#updatePeers();
     }
     this.#allowChanges();
+  }
+
+  #openNames(): NameLearning {
+    return new NameLearning({
+      config: this.#config,
+      state: this.#state,
+      file: this.#file,
+      log: this.#log,
+      apply: async (delta) => {
+        const version = this.#flows.change(this.#orFail(() => this.#state.applyLocal(delta)));
+        await this.#flows.confirmed(version, AbortSignal.timeout(answerPatienceMs));
+      },
+      endpointAt: (ofport) => this.#endpoints.get(ofport),
+      onEnded: () => this.#reviews.add("connections"),
+    });
   }
 
   #updatePeers(): void {

@@ -39,6 +39,10 @@ export interface AgentConfig {
   readonly gatewayDomain: string;
   /** Of VXLAN, the same on all nodes. */
   readonly tunnelUdpPort: number;
+  /** CIDRs of resolvers whose answers to questions for rules' domain names count; all that endpoints may ask when empty. */
+  readonly dnsServers: readonly string[];
+  /** Looked-up addresses count for at least so long. */
+  readonly dnsMinimumTtlSeconds: number;
   /** IPv4 link-local CIDRs that endpoints reach although they are not on this node, such as a cloud's metadata. */
   readonly linkLocal: readonly string[];
 }

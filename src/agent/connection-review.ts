@@ -26,6 +26,7 @@ import type {
 import { UnavailableError } from "../switch/errors.ts";
 import type { OpenFlowClient } from "../switch/openflow-client.ts";
 import type { ConnectionTable, TrackedConnection } from "./connection-table.ts";
+import type { Lookups } from "./lookups.ts";
 import type { NodeState } from "./node-state.ts";
 import { type PolicyView, Readmission } from "./readmission.ts";
 import { revalidated } from "./revalidation.ts";
@@ -141,7 +142,7 @@ function wherePort(field: KnownFieldName | undefined, port: number): readonly Kn
 }
 
 /** What the state says, read once for all connections. */
-function viewOf(state: NodeState): PolicyView {
+function viewOf(state: NodeState, lookups: Pick<Lookups, "table">): PolicyView {
   const endpoints = new Map(
     state
       .all("endpoint")
@@ -152,6 +153,7 @@ function viewOf(state: NodeState): PolicyView {
     rules: state.all("rule"),
     posture: (identity) => state.get("posture", identity),
     group: (id) => state.get("group", id),
+    namesOf: (endpoint, address) => lookups.table.namesOf(endpoint, address),
     endpointAt(zone, address) {
       if (!domains.has(zone)) domains.set(zone, state.numbers.keyOf("domain", zone));
       return endpoints.get(`${domains.get(zone) ?? ""} ${address}`);
@@ -175,6 +177,7 @@ export interface ConnectionReviewOptions {
   readonly table: ConnectionTable;
   /** Path of ovs-vswitchd's control socket. */
   readonly control: () => string;
+  readonly lookups: Pick<Lookups, "keep" | "table">;
   readonly log: Log;
 }
 
@@ -213,9 +216,11 @@ export class ConnectionReview {
 
   /** Cuts the tracked connections that are not admitted now. @throws {UnavailableError} @throws {PeerError} */
   async cut(): Promise<void> {
-    const { state, table, log } = this.#options;
+    const { state, table, lookups, log } = this.#options;
     const connections = await table.list();
-    const readmission = new Readmission(viewOf(state));
+    const view = viewOf(state, lookups);
+    lookups.keep(connections, ({ zone, source }) => view.endpointAt(zone, source)?.id);
+    const readmission = new Readmission(view);
     // Label 0 is of connections that another user of the datapath has committed.
     const revoked = connections.filter(
       (connection) => connection.label !== 0n && !readmission.admits(connection),

@@ -3,6 +3,8 @@ import { Backoff } from "../runtime/backoff.ts";
 import { pause } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { addFlow, deleteFlow } from "../openflow/flow-mod.ts";
+import type { PacketIn2 } from "../openflow/packet.ts";
+import { isWatchBeat, watchControllerId } from "../pipeline/watch-feature.ts";
 import { BundleError } from "../switch/errors.ts";
 import { OpenFlowClient } from "../switch/openflow-client.ts";
 import { isBlock } from "./connection-review.ts";
@@ -13,7 +15,7 @@ function flowSwitch(client: OpenFlowClient, { log, onBundle }: FollowOptions): F
   return {
     dumpFlows: async () => {
       const entries = await client.dumpFlows();
-      return entries.map(({ flow }) => flow).filter((flow) => !isBlock(flow));
+      return entries.map(({ flow }) => flow).filter((flow) => !isBlock(flow) && !isWatchBeat(flow));
     },
     dumpGroups: async () =>
       await client.collect({ kind: "multipart-request", part: "groups", request: undefined }),
@@ -63,6 +65,8 @@ export interface FollowOptions {
   readonly onConnect: (client: OpenFlowClient) => void;
   /** The switch has committed a bundle. */
   readonly onBundle: (durationMs: number) => void;
+  /** Called in order. */
+  readonly onPacket: (packet: PacketIn2) => void;
 }
 
 /** Keeps `flows` in force on the bridge with the OpenFlow socket `path` until `signal` is aborted. */
@@ -71,13 +75,19 @@ export async function followFlows(
   flows: FlowReconciler,
   options: FollowOptions,
 ): Promise<void> {
-  const { log, signal, onConnect } = options;
+  const { log, signal, onConnect, onPacket } = options;
   const backoff = new Backoff({ minMs: 20, maxMs: 1_000 });
   let lastReason = "";
   while (!signal.aborted) {
     const ended = new AbortController();
     try {
-      await using client = await OpenFlowClient.open({ address: { path } });
+      await using client = await OpenFlowClient.open({
+        address: { path },
+        controllerId: watchControllerId,
+        onEvent: (event) => {
+          if (event.kind === "packet-in2") onPacket(event);
+        },
+      });
       void client.closed.then(() => ended.abort());
       log.info({ path }, "connected to the switch");
       onConnect(client);

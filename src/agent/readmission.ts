@@ -1,6 +1,7 @@
 // Whether a connection that was admitted once would be admitted again, by the rules that hold now.
 import { type Prefix, parseAddress, prefixContains, tryParsePrefix } from "../net/address.ts";
 import { protocolNumbers } from "../net/protocol.ts";
+import { matchesDomainName } from "../model/domain-name.ts";
 import { type Direction, tiers } from "../model/policy.ts";
 import { decodeLabel } from "../pipeline/cookie.ts";
 import type {
@@ -17,6 +18,8 @@ export interface PolicyView {
   endpointAt(zone: number, address: string): EndpointResource | undefined;
   posture(identity: string): PostureResource | undefined;
   group(id: string): GroupResource | undefined;
+  /** Names under which the endpoint has looked the address up, also those that have ended since. */
+  namesOf(endpoint: string, address: string): readonly string[];
   readonly rules: readonly RuleResource[];
 }
 
@@ -26,6 +29,8 @@ interface Traffic {
   /** Of the other end; `undefined` outside the overlay. */
   readonly peer: string | undefined;
   readonly peerAddress: string;
+  /** Under which the subject has looked the peer up. */
+  readonly names: readonly string[];
   readonly protocol: number;
   readonly port: number | undefined;
 }
@@ -33,10 +38,11 @@ interface Traffic {
 /** A group, read once for all connections. */
 interface Members {
   readonly identities: ReadonlySet<string>;
+  readonly patterns: readonly string[];
   readonly blocks: readonly { readonly cidr: Prefix; readonly except: readonly Prefix[] }[];
 }
 
-const nobody: Members = { identities: new Set(), blocks: [] };
+const nobody: Members = { identities: new Set(), patterns: [], blocks: [] };
 
 /** Judges connections by one state of the node: to be made anew for each look at them. */
 export class Readmission {
@@ -73,6 +79,7 @@ export class Readmission {
         subject: here.identity,
         peer,
         peerAddress,
+        names: direction === "egress" ? this.#view.namesOf(here.id, peerAddress) : [],
         protocol,
         port,
       });
@@ -132,17 +139,19 @@ export class Readmission {
 }
 
 /** A block of which a part cannot be read matches nothing, as on the switch. */
-function readGroup({ identities, networks }: GroupResource): Members {
+function readGroup({ identities, networks, domainNames = [] }: GroupResource): Members {
   const blocks = networks.flatMap((block) => {
     const cidr = tryParsePrefix(block.cidr);
     const except = block.except.map(tryParsePrefix).filter((prefix) => prefix !== undefined);
     return cidr === undefined || except.length < block.except.length ? [] : [{ cidr, except }];
   });
-  return { identities: new Set(identities), blocks };
+  return { identities: new Set(identities), patterns: domainNames, blocks };
 }
 
-function isIn({ identities, blocks }: Members, { peer, peerAddress }: Traffic): boolean {
+function isIn(members: Members, { peer, peerAddress, names }: Traffic): boolean {
+  const { identities, patterns, blocks } = members;
   if (peer !== undefined && identities.has(peer)) return true;
+  if (names.some((name) => patterns.some((each) => matchesDomainName(each, name)))) return true;
   if (blocks.length === 0) return false;
   const address = parseAddress(peerAddress);
   return blocks.some(

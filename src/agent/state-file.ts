@@ -3,6 +3,7 @@
 //   meta(key, value)               `complete`: a controller has once told everything
 //   resource(kind, id, digest, json)
 //   number(kind, key, number)      numbers in flows that must be the same after a restart
+//   lookup(endpoint, address, …)   what endpoints have looked up, and until when it counts
 //   attachment(port, json)
 //
 // Every change is written before the switch hears of it. After a crash between the two the file is ahead, and comparing
@@ -14,6 +15,7 @@ import { type NumberEntry, type NumberKind, numberRanges } from "../pipeline/num
 import { digestOf } from "../southbound/digest.ts";
 import { decodeResource } from "../southbound/message-schema.ts";
 import type { Delta, Resource } from "../southbound/resources.ts";
+import type { LookupChanges, LookupEntry } from "./lookup-table.ts";
 import type { NumberChange } from "./recorded-numbers.ts";
 
 const formatVersion = 1;
@@ -58,6 +60,14 @@ interface ResourceRow {
   readonly digest: string;
 }
 
+/** Came after the others, so a file may lack it. */
+const lookupSchema = `
+  CREATE TABLE IF NOT EXISTS lookup (
+    endpoint TEXT NOT NULL, address TEXT NOT NULL, name TEXT NOT NULL, expires INTEGER NOT NULL,
+    PRIMARY KEY (endpoint, address, name)
+  ) STRICT, WITHOUT ROWID;
+`;
+
 export class StateFile implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements;
@@ -73,6 +83,8 @@ export class StateFile implements Disposable {
       deleteNumber: prepare("DELETE FROM number WHERE kind = ? AND key = ?"),
       putAttachment: prepare("INSERT OR REPLACE INTO attachment VALUES (?, ?)"),
       deleteAttachment: prepare("DELETE FROM attachment WHERE port = ?"),
+      putLookup: prepare("INSERT OR REPLACE INTO lookup VALUES (?, ?, ?, ?)"),
+      deleteLookup: prepare("DELETE FROM lookup WHERE endpoint = ? AND address = ? AND name = ?"),
     };
   }
 
@@ -111,6 +123,7 @@ export class StateFile implements Disposable {
       } else if (version !== formatVersion) {
         throw new Error(`expected state in format ${formatVersion}, got ${String(version)}`);
       }
+      database.exec(lookupSchema);
       const [check] = database.prepare("PRAGMA quick_check").all();
       if (check?.["quick_check"] !== "ok") throw new Error(String(check?.["quick_check"]));
       const file = new StateFile(database);
@@ -118,6 +131,7 @@ export class StateFile implements Disposable {
       file.resources();
       file.numbers();
       file.attachments();
+      file.lookups();
       return file;
     } catch (error) {
       database.close();
@@ -186,6 +200,30 @@ export class StateFile implements Disposable {
 
   deleteAttachment(port: string): void {
     this.#statements.deleteAttachment.run(port);
+  }
+
+  lookups(): readonly LookupEntry[] {
+    const rows = this.#database
+      .prepare("SELECT endpoint, address, name, expires FROM lookup")
+      .all();
+    return rows.map((row) => ({
+      endpoint: textOf(row["endpoint"]),
+      address: textOf(row["address"]),
+      name: textOf(row["name"]),
+      expiresMs: Number(row["expires"]),
+    }));
+  }
+
+  /** All or nothing; deletes first. */
+  writeLookups({ puts, deletes }: Pick<LookupChanges, "puts" | "deletes">): void {
+    if (puts.length + deletes.length === 0) return;
+    const { putLookup, deleteLookup } = this.#statements;
+    this.#transaction(() => {
+      for (const { endpoint, address, name } of deletes) deleteLookup.run(endpoint, address, name);
+      for (const { endpoint, address, name, expiresMs } of puts) {
+        putLookup.run(endpoint, address, name, expiresMs);
+      }
+    });
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 // The agent's ports on its bridge: names, labels in the switch's database, and what they mean to the pipeline.
 import { createHash } from "node:crypto";
 import { formatMac } from "../net/mac.ts";
-import type { LocalDelta, LocalFact } from "../pipeline/fact.ts";
+import type { LocalDelta, PortsFact } from "../pipeline/fact.ts";
 import { type BridgePort, type PortConfig, vxlanPort } from "../switch/ovs-bridge.ts";
 import type { StoredAttachment } from "./state-file.ts";
 
@@ -124,8 +124,8 @@ export function localFacts({
   ports,
   gatewayDomain,
   uidsOf,
-}: FactSources): ReadonlyMap<string, LocalFact> {
-  const facts = new Map<string, LocalFact>();
+}: FactSources): ReadonlyMap<string, PortsFact> {
+  const facts = new Map<string, PortsFact>();
   const tunnel = ports.get(ownPorts.tunnel.name)?.ofport;
   const gateway = ports.get(ownPorts.gateway.name)?.ofport;
   if (tunnel !== undefined) {
@@ -149,8 +149,8 @@ export function localFacts({
 }
 
 export function differenceOf(
-  before: ReadonlyMap<string, LocalFact>,
-  after: ReadonlyMap<string, LocalFact>,
+  before: ReadonlyMap<string, PortsFact>,
+  after: ReadonlyMap<string, PortsFact>,
 ): LocalDelta {
   const upserts = [...after].filter(([key, fact]) => before.get(key)?.ofport !== fact.ofport);
   const deletes = [...before].filter(([key]) => !after.has(key));

@@ -5,9 +5,11 @@ import type { PortMatch } from "../southbound/resources.ts";
 import {
   type EndpointsDefinition,
   type GroupDefinition,
+  type NamesDefinition,
   type NetworksDefinition,
   type NodesDefinition,
   defineEndpoints,
+  defineNames,
   defineNetworks,
   defineNodes,
   everyEndpoint,
@@ -40,6 +42,7 @@ interface CompiledPeers {
   readonly endpoints: readonly EndpointsDefinition[];
   readonly networks: NetworksDefinition | undefined;
   readonly nodes: readonly NodesDefinition[];
+  readonly names: NamesDefinition | undefined;
 }
 
 export interface CompiledRule {
@@ -118,6 +121,7 @@ function compilePeers(peers: Rule["peers"], subject: EndpointsDefinition): Compi
   return {
     endpoints: [...endpoints.values()].toSorted((a, b) => byCodeUnits(a.id, b.id)),
     networks: defineNetworks(peers.filter((peer) => peer.kind === "network")),
+    names: defineNames(peers.flatMap((peer) => (peer.kind === "domains" ? peer.names : []))),
     nodes: [...nodes.values()].toSorted((a, b) => byCodeUnits(a.id, b.id)),
   };
 }
@@ -172,6 +176,7 @@ export function* groupsOf({
     yield* peers.endpoints;
     if (peers.networks !== undefined) yield peers.networks;
     yield* peers.nodes;
+    if (peers.names !== undefined) yield peers.names;
   }
 }
 

@@ -34,7 +34,19 @@ export interface NodesDefinition {
   readonly selector: LabelSelector;
 }
 
-export type GroupDefinition = EndpointsDefinition | NetworksDefinition | NodesDefinition;
+/** Addresses by the names under which a subject has looked them up. */
+export interface NamesDefinition {
+  readonly kind: "names";
+  readonly id: string;
+  /** Sorted. */
+  readonly names: readonly string[];
+}
+
+export type GroupDefinition =
+  | EndpointsDefinition
+  | NetworksDefinition
+  | NodesDefinition
+  | NamesDefinition;
 
 function requirementText({ key, operator, values }: SelectorRequirement): string {
   const [first = "", ...more] = values;
@@ -108,6 +120,13 @@ export function defineNetworks(blocks: readonly NetworkBlock[]): NetworksDefinit
 /** With an id such as `[nodes] role=edge`, whose first part no zone's name can be. */
 export function defineNodes(selector: LabelSelector): NodesDefinition {
   return { kind: "nodes", id: `[nodes] ${selectorText(selector)}`, selector };
+}
+
+/** `[names] *.example.com,example.com`; `undefined` for no names. */
+export function defineNames(names: readonly string[]): NamesDefinition | undefined {
+  if (names.length === 0) return undefined;
+  const sorted = [...new Set(names)].toSorted(byCodeUnits);
+  return { kind: "names", id: `[names] ${sorted.map(word).join(",")}`, names: sorted };
 }
 
 export const everyEndpoint = defineEndpoints({

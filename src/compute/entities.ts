@@ -84,6 +84,7 @@ export class Group {
       id: this.id,
       identities: Array.from(this.identities, (identity) => identity.id).toSorted(byCodeUnits),
       networks: this.#networks,
+      ...(this.definition?.kind === "names" ? { domainNames: this.definition.names } : {}),
     });
     return this.#encoded;
   }

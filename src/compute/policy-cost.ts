@@ -25,6 +25,8 @@ export interface SpanReason {
 
 function networkCount({ definition, hosts }: Group): number {
   if (definition?.kind === "networks") return definition.networks.length;
+  // At least; how many addresses are looked up is the nodes' matter.
+  if (definition?.kind === "names") return definition.names.length;
   return new Set(hosts?.keys() ?? []).size;
 }
 

@@ -169,10 +169,10 @@ export class Rules {
 
   #peersOf({ peers }: CompiledRule): readonly Group[] | "any" {
     if (peers === "any") return "any";
-    const { endpoints, networks, nodes } = peers;
-    return [...endpoints, ...(networks === undefined ? [] : [networks]), ...nodes].map(({ id }) =>
-      this.#group(id),
-    );
+    const { endpoints, networks, nodes, names } = peers;
+    return [...endpoints, networks, ...nodes, names]
+      .filter((definition) => definition !== undefined)
+      .map(({ id }) => this.#group(id));
   }
 
   #group(id: string): Group {

@@ -32,6 +32,8 @@ interface Flags {
   readonly cniChain: readonly string[];
   readonly gatewayDomain: string;
   readonly tunnelUdpPort: string;
+  readonly dnsServer: readonly string[];
+  readonly dnsMinimumTtl: string;
   readonly linkLocal: readonly string[];
   readonly metricsListen?: string;
   readonly logLevel: LogLevel;
@@ -81,6 +83,20 @@ function cniOf({ cniBinDir, cniConfDir, cniChain, socket }: Flags): Pick<AgentCo
   return { cni: { binDir: cniBinDir, confDir: cniConfDir, executable, chain: cniChain, socket } };
 }
 
+/** @throws {RangeError} */
+function serverPrefix(text: string): string {
+  const prefix = tryParsePrefix(text);
+  if (prefix !== undefined) return formatPrefix(prefix);
+  throw new RangeError(`--dns-server: expected a CIDR such as 10.96.0.10/32, got "${text}"`);
+}
+
+/** @throws {RangeError} */
+function ttlSeconds(text: string): number {
+  const seconds = Number(text);
+  if (/^\d+$/.test(text) && seconds <= 86_400) return seconds;
+  throw new RangeError(`--dns-minimum-ttl: expected 0 to 86400 seconds, got "${text}"`);
+}
+
 /** @throws {RangeError} when there is a controller that the agent could not prove itself to */
 function accessOf({ controller, controllersDir, ca, cert, key, token }: Flags): ControllerAccess {
   const controllers = controller.map(parseStreamAddress);
@@ -116,6 +132,8 @@ function configOf(flags: Flags): AgentConfig {
     ...cniOf(flags),
     gatewayDomain: flags.gatewayDomain,
     tunnelUdpPort: portNumber(flags.tunnelUdpPort),
+    dnsServers: flags.dnsServer.map(serverPrefix),
+    dnsMinimumTtlSeconds: ttlSeconds(flags.dnsMinimumTtl),
     linkLocal: flags.linkLocal.map(linkLocalPrefix),
   };
 }
@@ -191,6 +209,18 @@ const command = new Command("isobar-agent")
   )
   .addOption(
     option("--tunnel-udp-port <port>", "UDP port of VXLAN, the same on all nodes").default("4789"),
+  )
+  .addOption(
+    listOption(
+      "--dns-server <cidr>",
+      "resolvers whose answers count for policies that name domain names; may be repeated (default: all that pods may ask)",
+    ),
+  )
+  .addOption(
+    option(
+      "--dns-minimum-ttl <seconds>",
+      "how long a looked-up address counts for policies, at least",
+    ).default("60"),
   )
   .addOption(
     listOption(

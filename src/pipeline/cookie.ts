@@ -26,6 +26,9 @@ export const features = {
   posture: { code: 11, counts: "identity" },
   service: { code: 12, counts: "service" },
   backend: { code: 13, counts: "backend" },
+  names: { code: 14, counts: "names" },
+  /** Tells DNS messages to the agent. */
+  watch: { code: 15, counts: "port" },
 } as const satisfies Record<string, { code: number; counts: string }>;
 
 export type FeatureName = keyof typeof features;

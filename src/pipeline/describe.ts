@@ -23,6 +23,7 @@ function describeNumber(feature: FeatureName, number: number, keyOf: KeyOf): str
     case "domain":
     case "node":
     case "region":
+    case "names":
     case "service":
     case "backend":
       return keyOf(counts, number) ?? `#${number}`;

@@ -27,7 +27,22 @@ export interface GatewayFact {
   readonly mac: string;
 }
 
-export type LocalFact = PortFact | TunnelFact | GatewayFact;
+/** An address that a local endpoint has looked up. */
+export interface LookupFact {
+  readonly kind: "lookup";
+  /** Of endpoint and address. */
+  readonly id: string;
+  readonly endpoint: string;
+  /** In canonical text form (RFC 5952); another form is no address. */
+  readonly address: string;
+  /** All names under which it was the answer; canonical. */
+  readonly names: readonly string[];
+}
+
+/** What a port of the switch means. */
+export type PortsFact = PortFact | TunnelFact | GatewayFact;
+
+export type LocalFact = PortsFact | LookupFact;
 
 interface LocalFactKey {
   readonly kind: LocalFact["kind"];
@@ -58,6 +73,7 @@ export class Facts {
     port: new Map(),
     tunnel: new Map(),
     gateway: new Map(),
+    lookup: new Map(),
   };
 
   #of<Kind extends FactKind>(kind: Kind): Map<string, FactOf<Kind>> {

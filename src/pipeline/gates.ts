@@ -7,6 +7,7 @@ import { reservedDecisions } from "./cookie.ts";
 import {
   type FlowDraft,
   buildFlow,
+  call,
   load,
   move,
   subfield,
@@ -80,6 +81,7 @@ function renderGates(): Flow[] {
       table: "EgressGate",
       priority: 100,
       match: [whereRegister("origin", origins.local)],
+      actions: [load("destinationNames", 0), call("Name")],
       next: "EgressAdmin",
     }),
     pass("EgressGate", "IngressGate", load("egressDecision", reservedDecisions.notHere)),

@@ -1,38 +1,131 @@
 // Which groups contain which addresses, without ever naming an address in a rule: every prefix that occurs in a group's
 // networks is a *region*, the addresses whose longest match it is. A block, its CIDR without its exceptions, is a union of
 // regions, since its CIDR and its exceptions are regions' prefixes themselves.
-import { type Prefix, formatPrefix, prefixContains, tryParsePrefix } from "../net/address.ts";
+import {
+  type Family,
+  type Prefix,
+  formatPrefix,
+  prefixContains,
+  tryParsePrefix,
+} from "../net/address.ts";
 import type { NetworkBlock } from "../southbound/resources.ts";
 import { SetMap } from "./feature.ts";
 import { PrefixSet } from "./prefix-set.ts";
 
 interface Block {
-  readonly group: string;
   readonly cidr: Prefix;
   readonly except: readonly Prefix[];
 }
 
 /** `undefined` when any part cannot be read: such a block matches nothing. */
-function parseBlock(group: string, block: NetworkBlock): Block | undefined {
+function parseBlock(block: NetworkBlock): Block | undefined {
   const cidr = tryParsePrefix(block.cidr);
   const except = block.except.map(tryParsePrefix).filter((prefix) => prefix !== undefined);
   if (cidr === undefined || except.length < block.except.length) return undefined;
-  return { group, cidr, except };
+  return { cidr, except };
 }
 
-function contains(block: Block, prefix: Prefix): boolean {
-  return (
-    prefixContains(block.cidr, prefix) &&
-    !block.except.some((except) => prefixContains(except, prefix))
-  );
+/** A prefix that a group's blocks name, and whether the group contains its region: then it does so up to the next one inside. */
+interface Mark {
+  readonly prefix: Prefix;
+  readonly inside: boolean;
 }
+
+/** The blocks that begin or end at a prefix. */
+interface Edge {
+  readonly prefix: Prefix;
+  readonly begins: Block[];
+  readonly excepts: Block[];
+}
+
+function comparePrefixes(a: Prefix, b: Prefix): number {
+  if (a.family !== b.family) return a.family - b.family;
+  if (a.bits !== b.bits) return a.bits < b.bits ? -1 : 1;
+  return a.length - b.length;
+}
+
+/** Counts which blocks are open while one goes from prefix to prefix, into those that contain others and out again. */
+class OpenBlocks {
+  #open = 0;
+  readonly #begun = new Set<Block>();
+  readonly #exceptions = new Map<Block, number>();
+
+  get any(): boolean {
+    return this.#open > 0;
+  }
+
+  #isOpen(block: Block): boolean {
+    return this.#begun.has(block) && (this.#exceptions.get(block) ?? 0) === 0;
+  }
+
+  #change(block: Block, change: () => void): void {
+    const before = this.#isOpen(block);
+    change();
+    this.#open += Number(this.#isOpen(block)) - Number(before);
+  }
+
+  enter({ begins, excepts }: Edge): void {
+    for (const block of begins) this.#change(block, () => this.#begun.add(block));
+    for (const block of excepts) this.#except(block, 1);
+  }
+
+  leave({ begins, excepts }: Edge): void {
+    for (const block of begins) this.#change(block, () => this.#begun.delete(block));
+    for (const block of excepts) this.#except(block, -1);
+  }
+
+  #except(block: Block, by: number): void {
+    const count = (this.#exceptions.get(block) ?? 0) + by;
+    this.#change(block, () => {
+      if (count > 0) this.#exceptions.set(block, count);
+      else this.#exceptions.delete(block);
+    });
+  }
+}
+
+/** One mark for each prefix that the blocks name, in order. O(n log n) for n prefixes. */
+function marksOf(blocks: readonly Block[]): ReadonlyMap<string, Mark> {
+  const edges = new Map<string, Edge>();
+  const edgeAt = (prefix: Prefix): Edge => {
+    const key = formatPrefix(prefix);
+    const known = edges.get(key) ?? { prefix, begins: [], excepts: [] };
+    edges.set(key, known);
+    return known;
+  };
+  for (const block of blocks) {
+    edgeAt(block.cidr).begins.push(block);
+    for (const hole of block.except) edgeAt(hole).excepts.push(block);
+  }
+  const marks = new Map<string, Mark>();
+  const open = new OpenBlocks();
+  const around: Edge[] = [];
+  const sorted = [...edges].toSorted(([, a], [, b]) => comparePrefixes(a.prefix, b.prefix));
+  for (const [key, edge] of sorted) {
+    for (
+      let last = around.at(-1);
+      last !== undefined && !prefixContains(last.prefix, edge.prefix);
+      last = around.at(-1)
+    ) {
+      open.leave(last);
+      around.pop();
+    }
+    open.enter(edge);
+    around.push(edge);
+    marks.set(key, { prefix: edge.prefix, inside: open.any });
+  }
+  return marks;
+}
+
+const noMarks: ReadonlyMap<string, Mark> = new Map();
 
 export class NetworkIndex {
-  readonly #regions = { 4: new PrefixSet(), 6: new PrefixSet() } as const;
-  /** How often a prefix occurs in blocks; a region exists while it does. */
-  readonly #uses = new Map<string, number>();
-  readonly #blocksByCidr = new SetMap<string, Block>();
-  readonly #blocksByGroup = new Map<string, readonly Block[]>();
+  readonly #regions: Readonly<Record<Family, PrefixSet>> = {
+    4: new PrefixSet(),
+    6: new PrefixSet(),
+  };
+  /** Prefix → groups that name it: a region exists while one does. */
+  readonly #groups = new SetMap<string, string>();
+  readonly #marks = new Map<string, ReadonlyMap<string, Mark>>();
   /** Groups with a block that was not understood. */
   readonly #misread = new Set<string>();
 
@@ -42,56 +135,39 @@ export class NetworkIndex {
   }
 
   /**
-   * Replaces a group's networks; none or `undefined` removes them.
+   * Replaces a group's networks; none or `undefined` removes them. O(n log n) for n prefixes of the group and regions in its
+   * networks, before or after.
    *
    * @returns every prefix whose region came, went or may be in other groups now.
    */
   setGroup(group: string, networks: readonly NetworkBlock[] = []): readonly Prefix[] {
-    const changed = new Map<string, Prefix>();
-    const blocks = networks.flatMap((block) => parseBlock(group, block) ?? []);
+    const blocks = networks.flatMap((block) => parseBlock(block) ?? []);
     if (blocks.length < networks.length) this.#misread.add(group);
     else this.#misread.delete(group);
+    const before = this.#marks.get(group) ?? noMarks;
+    const after = marksOf(blocks);
+    const changed = new Map<string, Prefix>();
+    const note = (prefix: Prefix): unknown => changed.set(formatPrefix(prefix), prefix);
+    for (const prefix of this.#regionsIn(before)) note(prefix);
     // New prefixes come before old ones go, so that those in both stay.
-    for (const block of blocks) this.#addBlock(block, changed);
-    for (const block of this.#blocksByGroup.get(group) ?? []) this.#deleteBlock(block, changed);
-    if (blocks.length > 0) this.#blocksByGroup.set(group, blocks);
-    else this.#blocksByGroup.delete(group);
-    return [...changed.values()];
-  }
-
-  #addBlock(block: Block, changed: Map<string, Prefix>): void {
-    for (const prefix of [block.cidr, ...block.except]) {
-      const key = formatPrefix(prefix);
-      const uses = this.#uses.get(key) ?? 0;
-      this.#uses.set(key, uses + 1);
-      if (uses > 0) continue;
-      this.#regions[prefix.family].add(prefix);
-      changed.set(key, prefix);
-    }
-    this.#blocksByCidr.add(formatPrefix(block.cidr), block);
-    this.#noteRegionsOf(block, changed);
-  }
-
-  #deleteBlock(block: Block, changed: Map<string, Prefix>): void {
-    this.#noteRegionsOf(block, changed);
-    this.#blocksByCidr.delete(formatPrefix(block.cidr), block);
-    for (const prefix of [block.cidr, ...block.except]) {
-      const key = formatPrefix(prefix);
-      const uses = (this.#uses.get(key) ?? 0) - 1;
-      if (uses > 0) {
-        this.#uses.set(key, uses);
-        continue;
+    for (const [key, { prefix }] of after) {
+      if (this.#groups.get(key).size === 0) {
+        this.#regions[prefix.family].add(prefix);
+        note(prefix);
       }
-      this.#uses.delete(key);
+      this.#groups.add(key, group);
+    }
+    for (const [key, { prefix }] of before) {
+      if (after.has(key)) continue;
+      this.#groups.delete(key, group);
+      if (this.#groups.get(key).size > 0) continue;
       this.#regions[prefix.family].delete(prefix);
-      changed.set(key, prefix);
+      note(prefix);
     }
-  }
-
-  #noteRegionsOf(block: Block, changed: Map<string, Prefix>): void {
-    for (const prefix of this.#regions[block.cidr.family].within(block.cidr)) {
-      if (contains(block, prefix)) changed.set(formatPrefix(prefix), prefix);
-    }
+    if (after.size > 0) this.#marks.set(group, after);
+    else this.#marks.delete(group);
+    for (const prefix of this.#regionsIn(after)) note(prefix);
+    return [...changed.values()];
   }
 
   /** Whether some of the group's networks could not be read, and match nothing. */
@@ -101,16 +177,21 @@ export class NetworkIndex {
 
   /** Whether the prefix has a region now. */
   hasRegion(prefix: Prefix): boolean {
-    return this.#uses.has(formatPrefix(prefix));
+    return this.#groups.get(formatPrefix(prefix)).size > 0;
   }
 
-  /** The groups that contain the region of a prefix. */
+  /** The groups that contain the region of a prefix: what the nearest prefix around it says that the group names. */
   groupsOf(prefix: Prefix): ReadonlySet<string> {
     const groups = new Set<string>();
     if (!this.hasRegion(prefix)) return groups;
-    for (const around of this.#regions[prefix.family].around(prefix)) {
-      for (const block of this.#blocksByCidr.get(formatPrefix(around))) {
-        if (contains(block, prefix)) groups.add(block.group);
+    const around = [...this.#regions[prefix.family].around(prefix)];
+    const decided = new Set<string>();
+    for (const each of around.toSorted((a, b) => b.length - a.length)) {
+      const key = formatPrefix(each);
+      for (const group of this.#groups.get(key)) {
+        if (decided.has(group)) continue;
+        decided.add(group);
+        if (this.#marks.get(group)?.get(key)?.inside === true) groups.add(group);
       }
     }
     return groups;
@@ -118,8 +199,28 @@ export class NetworkIndex {
 
   /** The prefixes whose regions a group consists of. */
   regionsOf(group: string): readonly Prefix[] {
-    const found = new Map<string, Prefix>();
-    for (const block of this.#blocksByGroup.get(group) ?? []) this.#noteRegionsOf(block, found);
-    return [...found.values()];
+    return [...this.#regionsIn(this.#marks.get(group) ?? noMarks)];
+  }
+
+  /** Goes once through the regions in each outermost prefix that the marks name. */
+  *#regionsIn(marks: ReadonlyMap<string, Mark>): Generator<Prefix, void, undefined> {
+    let outermost: Prefix | undefined;
+    for (const { prefix } of marks.values()) {
+      if (outermost !== undefined && prefixContains(outermost, prefix)) continue;
+      outermost = prefix;
+      const around: Mark[] = [];
+      for (const region of this.#regions[prefix.family].within(prefix)) {
+        for (
+          let last = around.at(-1);
+          last !== undefined && !prefixContains(last.prefix, region);
+          last = around.at(-1)
+        ) {
+          around.pop();
+        }
+        const mark = marks.get(formatPrefix(region));
+        if (mark !== undefined) around.push(mark);
+        if (around.at(-1)?.inside === true) yield region;
+      }
+    }
   }
 }

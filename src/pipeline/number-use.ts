@@ -15,6 +15,7 @@ export class NumberUse {
     node: new Map(),
     identity: new Map(),
     region: new Map(),
+    names: new Map(),
     rule: new Map(),
     service: new Map(),
     backend: new Map(),

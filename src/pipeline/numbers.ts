@@ -8,6 +8,7 @@ export const numberRanges = {
   node: { first: 1, last: 0xffffffff },
   identity: { first: 16, last: 0xffffffff },
   region: { first: 1, last: 0xffffffff },
+  names: { first: 1, last: 0xffffffff },
   rule: { first: 16, last: 0xffffffff },
   /** Groups' numbers; OFPG_MAX is the last. */
   service: { first: 1, last: 0xffffff00 },
@@ -57,6 +58,7 @@ export class LocalNumbers implements Numbers {
       node: emptySpace("node"),
       identity: emptySpace("identity"),
       region: emptySpace("region"),
+      names: emptySpace("names"),
       rule: emptySpace("rule"),
       service: emptySpace("service"),
       backend: emptySpace("backend"),

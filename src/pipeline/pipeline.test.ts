@@ -60,6 +60,7 @@ const resources: fc.Arbitrary<Resource> = fc.oneof(
     id: group,
     identities: some(identity, 3),
     networks: some(fc.record({ cidr: cidrs, except: some(cidrs) })),
+    domainNames: some(fc.constantFrom("a.example", "*.a.example", "*.example")),
   }),
   fc.record({
     kind: one("rule" as const),
@@ -80,8 +81,8 @@ const resources: fc.Arbitrary<Resource> = fc.oneof(
         }),
       ),
     ),
-    policy: one("p"),
-    ruleIndex: fc.constantFrom(0, 1, 32),
+    policy: fc.constantFrom("p", "q"),
+    ruleIndex: fc.constantFrom(0, 1, 32, 70),
   }),
   fc.record({
     kind: one("posture" as const),
@@ -130,6 +131,14 @@ const facts: fc.Arbitrary<LocalFact> = fc.oneof(
     id: fc.constantFrom("e1", "e2", "e3"),
     ofport: fc.constantFrom(1, 2, 3),
   }),
+  fc
+    .record({
+      kind: one("lookup" as const),
+      endpoint: fc.constantFrom("e1", "e2"),
+      address: fc.oneof(v4, v6),
+      names: some(fc.constantFrom("a.example", "b.a.example", "c.example")),
+    })
+    .map((lookup) => ({ ...lookup, id: `${lookup.endpoint} ${lookup.address}` })),
   fc.record({
     kind: one("tunnel" as const),
     id: fc.constantFrom("t1", "t2"),

@@ -7,12 +7,15 @@ import { type FactKind, type FactOf, Facts, type LocalDelta } from "./fact.ts";
 import type { Feature, Problem, Render } from "./feature.ts";
 import { type FlowChanges, FlowStore } from "./flow-store.ts";
 import { renderForwarding } from "./forwarding.ts";
+import { LookupFeature } from "./lookup-feature.ts";
+import { LookupIndex } from "./lookup-index.ts";
 import { NodeFeature } from "./node-feature.ts";
 import { NumberUse } from "./number-use.ts";
 import type { Numbers } from "./numbers.ts";
 import { PolicyFeature } from "./policy-feature.ts";
 import { PostureFeature } from "./posture-feature.ts";
 import { ServiceFeature } from "./service-feature.ts";
+import { WatchFeature } from "./watch-feature.ts";
 
 export interface PipelineOptions {
   /** The node's own name. */
@@ -36,10 +39,14 @@ export class Pipeline {
 
   constructor({ node, numbers }: PipelineOptions) {
     this.#numbers = new NumberUse(numbers);
+    const lookups = new LookupIndex();
+    const policy = new PolicyFeature(this.#facts, lookups);
     this.#features = [
       new DomainFeature(this.#facts),
       new NodeFeature(node, this.#facts),
-      new PolicyFeature(this.#facts),
+      policy,
+      new LookupFeature(this.#facts, lookups, (set, mark) => policy.markNames(set, mark)),
+      new WatchFeature(node, this.#facts),
       new PostureFeature(this.#facts),
       new EndpointFeature(node, this.#facts),
       new ServiceFeature(node, this.#facts),

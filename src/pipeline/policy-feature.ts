@@ -15,6 +15,7 @@ import {
   comesOrGoes,
 } from "./feature.ts";
 import { buildFlow, load, whereArgument, whereRegister } from "./flow-builder.ts";
+import type { LookupIndex } from "./lookup-index.ts";
 import { NetworkIndex } from "./network-index.ts";
 import { stages } from "./policy-stage.ts";
 import { type PlacedRule, renderClause, renderSubjects, renderVerdict } from "./rule-flows.ts";
@@ -47,8 +48,11 @@ export class PolicyFeature implements Feature {
   /** Direction and tier → the order of its rules. */
   readonly #places = new Map<string, RulePlaces>();
 
-  constructor(facts: Facts) {
+  readonly #lookups: LookupIndex;
+
+  constructor(facts: Facts, lookups: LookupIndex) {
     this.#facts = facts;
+    this.#lookups = lookups;
   }
 
   readonly on: Feature["on"] = {
@@ -173,6 +177,7 @@ export class PolicyFeature implements Feature {
         for (const prefix of this.#networks.regionsOf(group)) {
           this.#markNetwork(direction, prefix, mark);
         }
+        for (const set of this.#lookups.setsIn(group)) this.markNames(set, mark);
       }
     }
     for (const service of servicesOf(rule)) this.#markService(direction, service, mark);
@@ -208,6 +213,16 @@ export class PolicyFeature implements Feature {
       if (rules.length === 0) return [];
       const region = context.number("region", formatPrefix(prefix));
       return renderClause("peer", [whereRegister(stages[direction].peerRegion, region)], rules);
+    });
+  }
+
+  /** Destinations that have a set of names: only rules of egress know any. */
+  markNames(set: string, mark: Mark): void {
+    mark(`names ${set}`, (context) => {
+      const rules = this.#placed("peer", "egress", this.#lookups.groupsOf(set), context);
+      if (rules.length === 0) return [];
+      const number = context.number("names", set);
+      return renderClause("peer", [whereRegister("destinationNames", number)], rules);
     });
   }
 

@@ -114,6 +114,11 @@ export const registers = {
     ),
     bits: 25,
   },
+  destinationNames: whole(
+    "reg1",
+    ["EgressGate", "EgressBaseline"],
+    "Names under which the source has looked up the destination, as a set; 0 for none.",
+  ),
   peer: whole(
     "reg15",
     ["Classify", "Conntrack"],

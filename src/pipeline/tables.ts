@@ -71,6 +71,8 @@ export const tables = {
   TunnelOutput: step(61, "To the node where the destination is."),
   Endpoint: callee(100, "Function: address in a domain to identity and location."),
   Region: callee(101, "Function: address to the most specific network that a policy names."),
+  Name: callee(102, "Function: address that a local source has looked up to the names it has."),
+  Watch: callee(103, "Function: shows a DNS message to the agent, while there is one."),
 } as const satisfies Record<string, Table>;
 
 export type TableName = keyof typeof tables;

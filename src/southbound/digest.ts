@@ -25,6 +25,7 @@ const properties: Readonly<Record<PropertyOf<Resource>, true>> = {
   egress: true,
   identities: true,
   networks: true,
+  domainNames: true,
   cidr: true,
   except: true,
   direction: true,

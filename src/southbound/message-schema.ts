@@ -43,6 +43,7 @@ const group = Type.Object({
   id: text,
   identities: texts,
   networks: Type.Array(Type.Object({ cidr: text, except: texts })),
+  domainNames: Type.Optional(texts),
 });
 const portProtocol = Type.Union([Type.Literal("TCP"), Type.Literal("UDP"), Type.Literal("SCTP")]);
 const portMatch = Type.Object({

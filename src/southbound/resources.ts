@@ -62,6 +62,11 @@ export interface GroupResource {
   /** Sorted. */
   readonly identities: readonly string[];
   readonly networks: readonly NetworkBlock[];
+  /**
+   * Patterns of domain names, canonical (`model/domain-name.ts`): addresses that a subject has looked up under one of them.
+   * Only in rules that allow, so an agent that does not know the field lets less through.
+   */
+  readonly domainNames?: readonly string[];
 }
 
 export interface PortMatch {

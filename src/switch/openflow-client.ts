@@ -216,6 +216,11 @@ export class OpenFlowClient implements AsyncDisposable {
     return promise;
   }
 
+  /** Lets a packet go on that paused in a controller action; without waiting, as `packetOut`. */
+  resume({ kind: _kind, ...packet }: PacketIn2): void {
+    this.#connection.send({ kind: "resume", ...packet });
+  }
+
   /** Sends a packet without waiting; what the switch says against it is an event. */
   packetOut(packet: Omit<PacketOut, "kind">): void {
     this.#connection.send({ kind: "packet-out", ...packet });

@@ -102,6 +102,9 @@ const peer: fc.Arbitrary<Peer> = fc.oneof(
     weight: 2,
     arbitrary: labelSelector.map((selector) => ({ kind: "nodes" as const, selector })),
   },
+  fc
+    .subarray(["example.com", "*.example.com"], { minLength: 1 })
+    .map((names) => ({ kind: "domains" as const, names })),
   fc.constant({ kind: "invalid" as const, reason: "a test" }),
 );
 

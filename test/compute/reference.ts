@@ -87,9 +87,10 @@ export class Reference {
     for (const { subject, peers, resource } of this.#rules()) {
       if (!subject.members.some((placed) => placed.node === node)) continue;
       resources.push(resource);
-      for (const { id, members, networks } of [subject, ...peers]) {
+      for (const { id, members, networks, domainNames } of [subject, ...peers]) {
         const identities = [...new Set(members.map((placed) => placed.identity))].toSorted();
-        resources.push({ kind: "group", id, identities, networks });
+        const names = domainNames === undefined ? {} : { domainNames };
+        resources.push({ kind: "group", id, identities, networks, ...names });
       }
     }
     return new Map(resources.map((resource) => [keyText(resource), resource]));
@@ -240,6 +241,9 @@ export class Reference {
         members: [],
         networks: this.#nodeHosts(selector),
       })),
+      ...(peers.names === undefined
+        ? []
+        : [{ id: peers.names.id, members: [], networks: [], domainNames: peers.names.names }]),
     ];
   }
 
@@ -257,6 +261,7 @@ interface GroupNow {
   readonly id: string;
   readonly members: readonly Placed[];
   readonly networks: Extract<Resource, { kind: "group" }>["networks"];
+  readonly domainNames?: readonly string[];
 }
 
 interface RuleHead extends Pick<CompiledRule, "direction" | "rule"> {

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConnectionReview, mayRevoke } from "../../src/agent/connection-review.ts";
 import { ConnectionTable } from "../../src/agent/connection-table.ts";
+import { LookupTable } from "../../src/agent/lookup-table.ts";
 import { NodeState } from "../../src/agent/node-state.ts";
 import { StateFile } from "../../src/agent/state-file.ts";
 import { createLog } from "../../src/runtime/log.ts";
@@ -85,7 +86,8 @@ async function world(stack: AsyncDisposableStack): Promise<World> {
     namedOnDelete: () => process.env["OVS_PKGDATADIR"] !== undefined,
   });
   const log = createLog({ name: "test", level: "silent" });
-  const review = new ConnectionReview({ state, table, control, log });
+  const lookups = { table: new LookupTable([], 0), keep: () => undefined };
+  const review = new ConnectionReview({ state, table, control, lookups, log });
   review.connected(client);
   const protocols = async (): Promise<readonly number[]> => {
     const list = await table.list();

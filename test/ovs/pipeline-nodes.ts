@@ -15,6 +15,7 @@ import { routerMac } from "../../src/pipeline/neighbour.ts";
 import { LocalNumbers } from "../../src/pipeline/numbers.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import type { Packet, PacketEnd } from "../../src/policy/packet.ts";
+import type { Lookup } from "../../src/policy/policy-model.ts";
 import type { Resource } from "../../src/southbound/resources.ts";
 import type { OpenVswitch } from "./open-vswitch.ts";
 import { type Trace, TracedBridge } from "./traced-bridge.ts";
@@ -94,6 +95,28 @@ class PipelineNode {
   }
 }
 
+/** What the node's own endpoints have looked up. */
+function lookupFacts(lookups: readonly Lookup[], cluster: Cluster, node: string): LocalFact[] {
+  const local = new Set(cluster.endpoints.filter((each) => each.node === node).map(({ id }) => id));
+  const byId = Map.groupBy(
+    lookups.filter(({ endpoint }) => local.has(endpoint)),
+    ({ endpoint, address }) => `${endpoint} ${address}`,
+  );
+  return [...byId].flatMap(([id, [first, ...more]]) =>
+    first === undefined
+      ? []
+      : [
+          {
+            kind: "lookup" as const,
+            id,
+            endpoint: first.endpoint,
+            address: first.address,
+            names: [first, ...more].map(({ name }) => name),
+          },
+        ],
+  );
+}
+
 export class PipelineNodes implements AsyncDisposable {
   readonly #nodes = new Map<string, PipelineNode>();
   readonly #ofports = new Map<string, number>();
@@ -115,7 +138,7 @@ export class PipelineNodes implements AsyncDisposable {
   }
 
   /** Puts the cluster in force on all bridges. @throws {Error} when a switch refuses a flow. */
-  async load(described: Cluster): Promise<void> {
+  async load(described: Cluster, lookups: readonly Lookup[] = []): Promise<void> {
     const cluster = { ...described, endpoints: described.endpoints.map(withMac) };
     const compute = new Compute();
     for (const zone of cluster.zones) compute.setZone(zone.name, zone);
@@ -128,7 +151,10 @@ export class PipelineNodes implements AsyncDisposable {
     this.#ofports.clear();
     for (const node of this.#nodes.values()) {
       const resources = compute.stateOf(node.name).toDelta().upserts;
-      await node.update(resources, this.#localFacts(node.name));
+      await node.update(resources, [
+        ...this.#localFacts(node.name),
+        ...lookupFacts(lookups, cluster, node.name),
+      ]);
     }
   }
 

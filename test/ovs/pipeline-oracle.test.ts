@@ -14,7 +14,7 @@ import {
 import { type Admission, decodeLabel } from "../../src/pipeline/cookie.ts";
 import { evaluate } from "../../src/policy/evaluate.ts";
 import type { Packet } from "../../src/policy/packet.ts";
-import { PolicyModel } from "../../src/policy/policy-model.ts";
+import { type Lookup, PolicyModel } from "../../src/policy/policy-model.ts";
 import type { Decision, Verdict } from "../../src/policy/verdict.ts";
 import { scenarioArbitrary } from "../arbitrary/cluster.ts";
 import { formatPacket, somePackets } from "../arbitrary/packets.ts";
@@ -29,8 +29,11 @@ function only(policy: Policy, direction: Direction, rule: number): Policy {
   return { ...policy, [direction]: policy[direction].filter(({ index }) => index === rule) };
 }
 
+/** A cluster, and what its pods have looked up. */
+type Known = Cluster & { readonly lookups?: readonly Lookup[] };
+
 interface Judged {
-  readonly cluster: Cluster;
+  readonly cluster: Known;
   readonly packet: Packet;
   readonly verdict: Verdict;
   readonly journey: Journey;
@@ -62,7 +65,7 @@ class Judge {
   }
 
   /** @throws {AssertionError} when the switch and the evaluator differ, in the verdict or in what decided. */
-  async check(cluster: Cluster, packet: Packet): Promise<void> {
+  async check(cluster: Known, packet: Packet): Promise<void> {
     const verdict = evaluate(new PolicyModel(cluster), packet);
     const journey = await this.#nodes.send(packet);
     if (journey === undefined) return;
@@ -182,9 +185,8 @@ describe("flows on a switch", () => {
 
   test("do with the packets of every hand-written case what the evaluator says", async () => {
     for (const { topic, name, objects, packets, lookups } of cases) {
-      if (lookups.length > 0) continue;
-      const cluster = translateCluster(objects);
-      await nodes.load(cluster);
+      const cluster = { ...translateCluster(objects), lookups };
+      await nodes.load(cluster, lookups);
       for (const { packet, text } of packets) {
         try {
           await judge.check(cluster, packet);
