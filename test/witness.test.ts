@@ -1,0 +1,37 @@
+// The judge of the chaos test must itself be seen to condemn.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Witness } from "./lab/witness.ts";
+import { renderObjects } from "./policy-cases/objects.ts";
+
+const open = renderObjects({}, {});
+const closed = renderObjects({}, { "shop/p": { podSelector: {}, policyTypes: ["Ingress"] } });
+const packet = {
+  source: { kind: "endpoint", id: "pay/api" },
+  destination: { kind: "address", address: "10.0.1.1" },
+  protocol: "TCP",
+  destinationPort: 80,
+  family: 4,
+} as const;
+
+test("a connection is late by the time since objects allowed it, outages counted out", async () => {
+  const witness = new Witness();
+  const now = (): { fromMs: number; toMs: number } => {
+    return { fromMs: performance.now(), toMs: performance.now() };
+  };
+  witness.see(closed);
+  witness.see(closed);
+  assert.equal(witness.latenessMs({ packet, ...now() }), undefined, "nothing ever allowed it");
+  witness.see(open);
+  assert.equal(witness.latenessMs({ packet, ...now() }), 0);
+  witness.see(closed);
+  const over = witness.outage();
+  await sleep(1_000);
+  over();
+  const during = witness.latenessMs({ packet, ...now() });
+  assert.ok(during !== undefined && during < 900, `${during} ms`);
+  await sleep(100);
+  const late = witness.latenessMs({ packet, ...now() });
+  assert.ok(late !== undefined && late >= 99, `${late} ms`);
+});
