@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Settles when it holds. @throws {Error} with `what`, and with the last failure to find out, when that takes too long. */
+/** Settles when it holds, and has not failed. @throws {Error} with `what`, and with the last failure to find out, when that takes too long. */
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,

@@ -201,8 +201,14 @@ test("pods on the host network reach pods, and pods reach them and a Service in 
   await everyVerdict([host!], reachable([ledger!, other!]), "allowed");
   const hostPort = target("tcp", host!.addresses[0]!, 8080);
   await everyVerdict([ledger!, other!], [hostPort], "allowed");
-  const address = await kubectl.get("{.spec.clusterIP}", "service", "ledger", "--namespace=bank");
-  await everyVerdict([host!], [target("tcp", address, 80)], "allowed");
+  const ips = await kubectl.get("{.spec.clusterIPs[*]}", "service", "ledger", "--namespace=bank");
+  const addresses = ips.split(" ").map((address) => target("tcp", address, 80));
+  assert.equal(addresses.length, 2);
+  for (const pod of [host!, ledger!]) {
+    await until(`the Service for ${pod.name}`, async () =>
+      [...(await probe(kubectl, pod, addresses)).values()].every((one) => one === "allowed"),
+    );
+  }
 });
 
 test("a static pod is attached like any other", async () => {
@@ -267,7 +273,8 @@ const closedShop = {
 
 function service(namespace: string, app: string): object {
   const metadata = { name: app, namespace };
-  const spec = { selector: { app }, ports: [{ port: 80, targetPort: "http" }] };
+  const ports = [{ port: 80, targetPort: "http" }];
+  const spec = { selector: { app }, ports, ipFamilyPolicy: "RequireDualStack" };
   return { apiVersion: "v1", kind: "Service", metadata, spec };
 }
 
