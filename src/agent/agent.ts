@@ -139,7 +139,7 @@ export class Agent {
     const control = (): string => findControlSocket(config.rundir);
     const table = new ConnectionTable(control, {
       datapath: `${config.datapathType}@ovs-${config.datapathType}`,
-      namedOnDelete: () => namesDatapath(this.#database.facts()?.version),
+      namedOnDelete: () => namesDatapath(inspection.version),
     });
     this.#names = this.#openNames();
     const { lookups } = this.#names;

@@ -20,6 +20,8 @@ import {
 export interface Surroundings {
   readonly interfaces: readonly NodeInterface[];
   readonly underlay: Underlay;
+  /** Whether a controller had told all there is before. */
+  readonly complete: boolean;
 }
 
 function isOwnInterface(name: string): boolean {
@@ -52,9 +54,11 @@ export class GatewayKeeper {
 
   /** Reads the node's interfaces and routes anew. O(interfaces). @throws {CommandError} */
   async look(): Promise<Surroundings> {
+    const { complete } = this.#state;
+    const [vtep] = this.addresses();
     const [interfaces, routed] = await Promise.all([readInterfaces(), readRouteDevices()]);
-    const underlay = underlayOf(this.addresses()[0], interfaces, routed, isOwnInterface);
-    this.#seen = { interfaces, underlay };
+    const underlay = underlayOf(vtep, interfaces, routed, isOwnInterface);
+    this.#seen = { interfaces, underlay, complete };
     return this.#seen;
   }
 

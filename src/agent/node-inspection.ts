@@ -1,7 +1,9 @@
 // Looks at the node: what the agent depends on and others may have changed.
 import { readFile } from "node:fs/promises";
 import type { NodeReport } from "../southbound/attachment.ts";
+import { unixctl } from "../switch/unixctl.ts";
 import type { AgentConfig } from "./config.ts";
+import { findControlSocket } from "./control-socket.ts";
 import { type ClosedChain, openForwardChains } from "./forward-chains.ts";
 import type { GatewayKeeper, Surroundings } from "./gateway-keeper.ts";
 import { type NodeFacts, judgeNode, segmentsInSwitch } from "./node-report.ts";
@@ -19,16 +21,26 @@ const standardTunnelPort = 4789;
 
 export class NodeInspection {
   readonly #options: NodeInspectionOptions;
+  #version: string | undefined;
 
   constructor(options: NodeInspectionOptions) {
     this.#options = options;
   }
 
-  /** Whether the switch cuts endpoints' large TCP segments itself. */
+  /** Of Open vSwitch, as it said when it was last asked. */
+  get version(): string | undefined {
+    return this.#version;
+  }
+
+  /**
+   * Whether the switch cuts endpoints' large TCP segments itself. In user space it must have said so: the setting takes
+   * effect when ovs-vswitchd is started again.
+   */
   get segmentation(): boolean {
     const { config, database } = this.#options;
     if (config.datapathType !== "netdev") return config.datapathType === "system";
-    return segmentsInSwitch(switchFacts(database));
+    const takesSegments = database.facts()?.takesSegments ?? false;
+    return takesSegments && segmentsInSwitch(this.#switchFacts());
   }
 
   /**
@@ -42,6 +54,7 @@ export class NodeInspection {
   /** Lets other programs' packet filters accept what the overlay forwards, and tells of the rest. @throws {CommandError} */
   async inspect(seen: Surroundings): Promise<NodeReport> {
     const { config, gateway } = this.#options;
+    this.#version = (await askVersion(config.rundir)) ?? this.#version;
     const closedChains = await openForwardChains(ownPorts.gateway.name);
     const facts = await this.#facts(seen, closedChains);
     const { version } = facts;
@@ -59,12 +72,21 @@ export class NodeInspection {
     };
   }
 
+  #switchFacts(): Pick<NodeFacts, "version" | "segmentation" | "twoDatapaths"> {
+    const facts = this.#options.database.facts();
+    return {
+      version: this.#version,
+      twoDatapaths: (facts?.datapathTypes.size ?? 0) > 1,
+      segmentation: facts?.otherConfig["userspace-tso-enable"] === "true",
+    };
+  }
+
   async #facts(seen: Surroundings, closedChains: readonly ClosedChain[]): Promise<NodeFacts> {
     const { config, database, gateway } = this.#options;
     const own = Object.values(ownPorts).map(({ name }) => database.ports().get(name));
     const tunnels = database.others().filter(({ type }) => type === "vxlan");
     return {
-      ...switchFacts(database),
+      ...this.#switchFacts(),
       datapathType: config.datapathType,
       refusal: database.refusal,
       portErrors: Object.fromEntries(
@@ -87,15 +109,15 @@ export class NodeInspection {
   }
 }
 
-function switchFacts(
-  database: SwitchDatabase,
-): Pick<NodeFacts, "version" | "segmentation" | "twoDatapaths"> {
-  const facts = database.facts();
-  return {
-    version: facts?.version,
-    twoDatapaths: (facts?.datapathTypes.size ?? 0) > 1,
-    segmentation: facts?.otherConfig["userspace-tso-enable"] === "true",
-  };
+/** Of the ovs-vswitchd that runs; the database says only what somebody has told it. */
+async function askVersion(rundir: string): Promise<string | undefined> {
+  try {
+    const text = await unixctl(findControlSocket(rundir), "version");
+    return /\(Open vSwitch\) (\S+)/.exec(text)?.[1];
+  } catch {
+    // It is away.
+    return undefined;
+  }
 }
 
 /** Tables that the kernel has for iptables' older backend; none where nobody has ever used it. */

@@ -25,9 +25,10 @@ export class NodeKeeper {
     this.#options = options;
   }
 
-  /** What was found when the agent last looked. */
+  /** What was found when the agent last looked; how packets leave endpoints as it is now. */
   get report(): NodeReport | undefined {
-    return this.#report;
+    const { segmentation, checksumInKernel } = this.#options.inspection;
+    return this.#report && { ...this.#report, segmentation, checksumInKernel };
   }
 
   /** Makes the node's way into the overlay as it is now to be. @throws {CommandError} @throws {UnavailableError} */

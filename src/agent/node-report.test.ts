@@ -24,6 +24,7 @@ const healthy: NodeFacts = {
     },
   ],
   addresses: ["192.0.2.1"],
+  complete: true,
   configured: [],
   closedChains: [],
   legacyTables: false,
@@ -55,6 +56,11 @@ const cases: readonly (readonly [string, Partial<NodeFacts>, readonly string[]])
   ],
   ["two datapaths of an older switch", { twoDatapaths: true }, ["error two-datapaths"]],
   ["two datapaths", { twoDatapaths: true, version: "3.5.0" }, []],
+  [
+    "no address before a controller has spoken",
+    { complete: false, underlay: { ...healthy.underlay, vtep: undefined } },
+    [],
+  ],
   ["no address", { underlay: { ...healthy.underlay, vtep: undefined } }, ["error no-node-address"]],
   [
     "an address that is on no interface",

@@ -23,6 +23,8 @@ export interface NodeFacts {
   readonly interfaces: readonly NodeInterface[];
   /** As the controller tells them. */
   readonly addresses: readonly string[];
+  /** Whether a controller has told all there is. */
+  readonly complete: boolean;
   /** As configured with `--underlay-address`. */
   readonly configured: readonly string[];
   readonly closedChains: readonly ClosedChain[];
@@ -126,6 +128,8 @@ function* judgeUnderlay(facts: NodeFacts): Generator<NodeProblem> {
   const { vtep, mtu } = underlay;
   const present = facts.interfaces.flatMap((one) => one.addresses);
   if (vtep === undefined) {
+    // The controller is still to say it.
+    if (!facts.complete) return;
     yield {
       code: "no-node-address",
       severity: "error",

@@ -50,12 +50,12 @@ export interface BridgePort {
 
 /** What the switch says of itself, and who else uses it. */
 export interface SwitchFacts {
-  /** E.g. `3.1.0`; `undefined` where the database was not told. */
-  readonly version: string | undefined;
   readonly otherConfig: Readonly<Record<string, string>>;
   readonly externalIds: Readonly<Record<string, string>>;
   /** What its bridges have: `system`, `netdev`. */
   readonly datapathTypes: ReadonlySet<string>;
+  /** Whether it has opened devices in such a way that they send it TCP segments larger than their MTU; told from 3.5 on. */
+  readonly takesSegments: boolean;
 }
 
 /** A bridge of the name as it is found, whoever made it. */
@@ -80,11 +80,11 @@ export function vxlanPort(
 }
 
 const tables = {
-  Open_vSwitch: { columns: ["cur_cfg", "ovs_version", "other_config", "external_ids"] },
+  Open_vSwitch: { columns: ["cur_cfg", "other_config", "external_ids"] },
   Bridge: { columns: ["name", "ports", "external_ids", "controller", "datapath_type"] },
   Port: { columns: ["name", "interfaces"] },
   Interface: {
-    columns: ["name", "type", "ofport", "error", "external_ids", "options"],
+    columns: ["name", "type", "ofport", "error", "external_ids", "options", "status"],
   },
 };
 
@@ -253,10 +253,12 @@ export class OvsBridge extends EventEmitter<BridgeEvents> {
     const [row] = this.#monitor.rows("Open_vSwitch").values();
     const bridges = [...this.#monitor.rows("Bridge").values()];
     return {
-      version: stringOf(row?.["ovs_version"]),
       otherConfig: recordOf(row?.["other_config"]),
       externalIds: recordOf(row?.["external_ids"]),
       // Empty stands for the kernel's.
+      takesSegments: [...this.#monitor.rows("Interface").values()].some(
+        (one) => recordOf(one["status"])["tx_tcp_seg_offload"] === "true",
+      ),
       datapathTypes: new Set(bridges.map((one) => stringOf(one["datapath_type"]) || "system")),
     };
   }

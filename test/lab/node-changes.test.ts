@@ -1,5 +1,7 @@
 // A node changes under its agent: interfaces, addresses, other programs' rules.
 import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import type { AgentStatus, NodeReport } from "../../src/southbound/attachment.ts";
 import { AgentProcess } from "../agent/agent-process.ts";
@@ -110,9 +112,12 @@ EOF`,
 
   test("rules that somebody flushes come back", async () => {
     const { netns } = lab.node(0);
-    const untouched = sh(netns, "nft list ruleset");
+    const tables = ["isobar-endpoints", "isobar-isobar-gw"];
+    const rules = (): readonly string[] =>
+      tables.map((table) => sh(netns, `nft list table inet ${table} || true`));
+    const untouched = rules();
     sh(netns, "nft flush ruleset");
-    await eventually(() => assert.equal(sh(netns, "nft list ruleset"), untouched));
+    await eventually(() => assert.deepEqual(rules(), untouched));
     assert.equal(await lab.verdict(here.netns, internet), "allowed");
   });
 
@@ -214,3 +219,93 @@ describe("nodes with IPv6 alone between them", () => {
     }
   });
 });
+
+describe("nodes whose switch in user space is told to cut segments", () => {
+  let lab: NodeLab;
+
+  before(async () => {
+    lab = await NodeLab.create({ name: `g${process.pid}`, nodes: 2 });
+    for (const node of lab.network.nodes) {
+      const { netns, databaseSocket, processes } = node;
+      const set = "set Open_vSwitch . other_config:userspace-tso-enable=true";
+      sh(netns, `ovs-vsctl --db=unix:${databaseSocket} --no-wait ${set}`);
+      process.kill(processes.switch!, "SIGKILL");
+      await eventually(() => {
+        assert.ok(
+          node.processes.switch !== undefined && node.processes.switch !== processes.switch,
+        );
+      });
+    }
+  });
+
+  after(async () => await lab[Symbol.asyncDispose]());
+
+  test("leave it to pods' hardware from Open vSwitch 3.5 on, and are warned of it before", async () => {
+    const [agent] = lab.agents;
+    assert.ok(agent !== undefined);
+    const { nodeReport: told } = await agent.until(
+      ({ nodeReport }) => nodeReport?.switchVersion !== undefined,
+    );
+    const [major = 0, minor = 0] = (told?.switchVersion ?? "").split(".").map(Number);
+    const able = major > 3 || (major === 3 && minor >= 5);
+    // The switch says what it does with a port when it has one whose hardware can do more.
+    await Promise.all([lab.pod(0), lab.pod(1)]);
+    const wanted = able ? [] : ["segmentation-breaks-tunnels"];
+    await Promise.all(
+      lab.agents.map(async (one) => {
+        await one.until(
+          (status) =>
+            status.nodeReport?.segmentation === able &&
+            wanted.every((code) => codesOf(status).includes(code)),
+        );
+      }),
+    );
+    const { nodeReport: found } = await agent.status();
+    const [here, beside, there] = [await lab.pod(0), await lab.pod(0), await lab.pod(1)];
+    const offload = /tx-checksumming: (\w+)/.exec(sh(here.netns, "ethtool -k eth0"))?.[1];
+    assert.deepEqual(
+      [found?.segmentation, found?.checksumInKernel, offload],
+      [able, !able, able ? "on" : "off"],
+    );
+    assert.deepEqual(
+      found?.problems.filter(({ severity }) => severity !== "advice").map(({ code }) => code),
+      wanted,
+    );
+    for (const to of able ? [beside, there] : [beside]) {
+      for (const address of to.addresses) {
+        await eventually(async () => assert.equal(await transfer(here, to, address), 4 << 20));
+      }
+    }
+  });
+});
+
+/** Sends 4 MB and gives how much arrived. */
+async function transfer(from: Pod, to: Pod, address: string): Promise<number> {
+  const receive = `
+    const server = require("net").createServer((socket) => {
+      let size = 0;
+      socket.on("data", (chunk) => (size += chunk.length));
+      socket.on("close", () => { console.log(size); process.exit(); });
+      socket.on("error", () => undefined);
+    });
+    server.listen(8080, "::", () => console.log("ready"));
+    setTimeout(() => process.exit(1), 10_000);`;
+  const send = `
+    require("net").connect(8080, "${address}").on("error", () => process.exit(1)).end(Buffer.alloc(4 << 20));
+    setTimeout(() => process.exit(1), 10_000).unref();`;
+  const run = (netns: string, program: string): ChildProcess =>
+    spawn("nsenter", [`--net=${netns}`, process.execPath, "-e", program], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+  const receiver = run(to.netns, receive);
+  assert.ok(receiver.stdout !== null);
+  const lines = createInterface({ input: receiver.stdout })[Symbol.asyncIterator]();
+  await lines.next();
+  const sender = run(from.netns, send);
+  try {
+    return Number((await lines.next()).value);
+  } finally {
+    receiver.kill("SIGKILL");
+    sender.kill("SIGKILL");
+  }
+}
