@@ -5,6 +5,8 @@ import type { KindDefinition, KubeObject } from "../../src/apimachinery/kind.ts"
 import { domainKind } from "../../src/kinds/domain.ts";
 import { namespaceKind } from "../../src/kinds/namespace.ts";
 import { networkKind } from "../../src/kinds/network.ts";
+import { clusterNetworkPolicyKind } from "../../src/kinds/cluster-network-policy.ts";
+import { nodeKind } from "../../src/kinds/node.ts";
 import { networkPolicyKind } from "../../src/kinds/network-policy.ts";
 import { podKind } from "../../src/kinds/pod.ts";
 import { fieldOf, listOf } from "../../src/kubernetes/json.ts";
@@ -16,6 +18,12 @@ type Labels = Readonly<Record<string, string>>;
 export function ofKind(objects: readonly KubeObject[], kind: string): KubeObject[] {
   return objects.filter((object) => object.kind === kind);
 }
+
+interface PolicyPlace extends ObjectPlace {
+  readonly kind: KindDefinition;
+}
+
+const policyKinds: readonly KindDefinition[] = [networkPolicyKind, clusterNetworkPolicyKind];
 
 function keyOf({ kind, metadata: { namespace, name } }: KubeObject): string {
   return `${kind} ${namespace ?? ""}/${name}`;
@@ -43,7 +51,7 @@ export class LabCluster {
   readonly #lab: TestLab;
   /** Of namespaces and pods, by key. */
   readonly #labels = new Map<string, Labels>();
-  readonly #policies = new Map<string, ObjectPlace>();
+  readonly #policies = new Map<string, PolicyPlace>();
 
   private constructor(lab: TestLab) {
     this.#lab = lab;
@@ -80,9 +88,9 @@ export class LabCluster {
     await this.#lab.settle();
   }
 
-  /** Namespaces and pods get the labels that they have in the objects. */
+  /** Namespaces, pods and nodes get the labels that they have in the objects. */
   async relabel(objects: readonly KubeObject[]): Promise<void> {
-    const kinds = { Namespace: namespaceKind, Pod: podKind };
+    const kinds = { Namespace: namespaceKind, Pod: podKind, Node: nodeKind };
     const changes = Object.entries(kinds).flatMap(([name, kind]) =>
       ofKind(objects, name).map(async (object) => await this.#relabel(kind, object)),
     );
@@ -95,13 +103,14 @@ export class LabCluster {
     const surplus = [...this.#policies].filter(([key]) => !wanted.has(key));
     for (const [key] of surplus) this.#policies.delete(key);
     await Promise.all(
-      surplus.map(async ([, place]) => await this.#lab.delete(networkPolicyKind, place)),
+      surplus.map(async ([, { kind, ...place }]) => await this.#lab.delete(kind, place)),
     );
     await Promise.all([...wanted].map(async (entry) => await this.#setPolicy(...entry)));
   }
 
   /** Deletes everything, and waits until it is gone. */
   async clear(): Promise<void> {
+    await this.setPolicies([]);
     const names = [...this.#labels.keys()]
       .filter((key) => key.startsWith("Namespace"))
       .map((key) => key.slice("Namespace /".length));
@@ -124,15 +133,16 @@ export class LabCluster {
 
   async #setPolicy(
     key: string,
-    { metadata: { namespace = "", name }, spec }: KubeObject,
+    { kind: kindName, metadata: { namespace, name }, spec }: KubeObject,
   ): Promise<void> {
     const body = { metadata: { name }, spec };
+    const kind = policyKinds.find((each) => each.kind === kindName) ?? networkPolicyKind;
+    const place = namespace === undefined ? {} : { namespace };
     if (this.#policies.has(key)) {
-      const path = pathOf(networkPolicyKind, { namespace, name });
-      await this.#lab.client.json("PUT", path, { body });
+      await this.#lab.client.json("PUT", pathOf(kind, { ...place, name }), { body });
     } else {
-      await this.#create(networkPolicyKind, { namespace }, body);
-      this.#policies.set(key, { namespace, name });
+      await this.#create(kind, place, body);
+      this.#policies.set(key, { kind, ...place, name });
     }
   }
 
@@ -142,7 +152,8 @@ export class LabCluster {
     const old = this.#labels.get(key) ?? {};
     if (equalJson(old, labels)) return;
     const gone = Object.fromEntries(Object.keys(old).map((label) => [label, null]));
-    const place = { name, ...(namespace !== undefined && { namespace }) };
+    const own = kind === nodeKind ? labNode(name) : name;
+    const place = { name: own, ...(namespace !== undefined && { namespace }) };
     const body = { metadata: { labels: { ...gone, ...labels } } };
     await this.#lab.client.patch(kind, place, { type: "merge-patch+json", body });
     this.#labels.set(key, labels);
