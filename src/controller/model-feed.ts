@@ -23,6 +23,7 @@ import { translateNamespace } from "../kubernetes/namespace.ts";
 import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
 import { translateNode } from "../kubernetes/node.ts";
 import { defaultDomain, translatePod } from "../kubernetes/pod.ts";
+import { PriorityConflicts } from "../kubernetes/priority-conflicts.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Log } from "../runtime/log.ts";
 import type { AddressController } from "./address-controller.ts";
@@ -50,6 +51,8 @@ export interface ModelFeedOptions {
 export class ModelFeed {
   readonly services: ServiceFeed;
   readonly #options: ModelFeedOptions;
+  readonly #conflicts = new PriorityConflicts();
+  readonly #clusterPolicies = new Map<string, { readonly name: string; readonly uid: string }>();
   readonly #pods = new Map<string, unknown>();
   readonly #podsByNamespace = new Map<string, Set<string>>();
   readonly #endpoints = new Map<string, unknown>();
@@ -153,6 +156,22 @@ export class ModelFeed {
     if (this.#isWrittenOn(id, object, old)) return;
     const translation = object === undefined ? undefined : translateClusterNetworkPolicy(object);
     this.#setPolicy(id, translation, clusterNetworkPolicyKind, object);
+    const uid = stringOf(fieldAt(object, "metadata", "uid"));
+    if (uid === undefined) this.#clusterPolicies.delete(id);
+    else this.#clusterPolicies.set(id, { name, uid });
+    for (const each of this.#conflicts.set(id, translation?.value)) this.#reportConflicts(each);
+  }
+
+  /** Which of policies of one priority decides is upstream's to leave open, and the administrator's to know. */
+  #reportConflicts(id: string): void {
+    const known = this.#clusterPolicies.get(id);
+    const others = this.#conflicts
+      .of(id)
+      .map((each) => this.#clusterPolicies.get(each)?.name ?? each);
+    if (known === undefined || others.length === 0) return;
+    const regarding = subjectOf(clusterNetworkPolicyKind, known);
+    const message = `has its priority in common with ${others.join(", ")}, and may be for the same pods: the first by name decides`;
+    this.#options.events.record({ regarding, type: "Warning", reason: "PriorityShared", message });
   }
 
   /** What comes of a policy is written on it, and is no change of the policy. */
