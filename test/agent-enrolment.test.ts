@@ -36,6 +36,7 @@ function agentToken(token: string, node: string | undefined, uid = "uid-1"): Tok
   };
 }
 
+const written = new DisposableStack();
 let api: TestApi;
 let folder: string;
 let controller: ChildProcess;
@@ -74,6 +75,7 @@ before(async () => {
 after(async () => {
   controller.kill("SIGKILL");
   await api[Symbol.asyncDispose]();
+  written.dispose();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -190,7 +192,7 @@ async function createAgentPod({ client }: TestApi): Promise<string> {
 }
 
 function startController(listen: string): ChildProcess {
-  const kubeconfig = writeTestKubeconfig(api.server.url);
+  const kubeconfig = written.use(writeTestKubeconfig(api.server.url));
   const main = join(import.meta.dirname, "../src/main/controller.ts");
   const flags = ["--kubeconfig", kubeconfig.path, "--listen", listen, "--namespace", namespace];
   return spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main, ...flags], {
