@@ -56,10 +56,7 @@ async function createLab(name: string, nodes: readonly string[] = []): Promise<L
 }
 
 /** What the probe says, without its time; the last part is who answered. */
-async function verdict(
-  request: Omit<ProbeRequest, "timeoutMs">,
-  timeoutMs = 1_200,
-): Promise<string> {
+async function verdict(request: Omit<ProbeRequest, "timeoutMs">, timeoutMs = 600): Promise<string> {
   const {
     verdict: word,
     answeredBy,
