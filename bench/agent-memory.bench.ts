@@ -16,16 +16,21 @@ const podsPerIdentity = 20;
 
 function pod(n: number): Resource {
   const [high, low] = [n >> 8, n & 255];
+  const deployment = Math.floor(n / podsPerIdentity);
+  const namespace = `namespace-${deployment % 500}`;
   const hex = (octet: number): string => octet.toString(16).padStart(2, "0");
   return {
     kind: "endpoint",
-    id: `namespace-${n % 500}/deployment-${Math.floor(n / podsPerIdentity)}-${n}`,
+    id: `${namespace}/deployment-${deployment}-${n}`,
     domain: "default",
     // 40 at most on the node that is measured.
     node: n < 40 ? "node-0" : `node-${1 + (n % (nodes - 1))}`,
-    addresses: [`10.${128 + (high >> 8)}.${high & 255}.${low}`, `fd00:10::${n.toString(16)}`],
+    addresses: [
+      `10.${128 + (high >> 8)}.${high & 255}.${low}`,
+      `fd00:10::${high.toString(16)}:${low.toString(16)}`,
+    ],
     mac: `0a:00:00:${hex(high >> 8)}:${hex(high & 255)}:${hex(low)}`,
-    identity: `namespace-${n % 500} app=deployment-${Math.floor(n / podsPerIdentity)}`,
+    identity: `${namespace} app=deployment-${deployment}`,
   };
 }
 
