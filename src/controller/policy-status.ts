@@ -1,8 +1,10 @@
 // Puts each policy's status where users look for it: on the policy. Every kind has its own way.
 import type { ApiClient } from "../client/api-client.ts";
+import { translateClusterNetworkPolicy } from "../kubernetes/cluster-network-policy.ts";
 import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
 import type { Stripped } from "./object-watch.ts";
 import { renderAnnotations, writeAnnotations } from "./policy-annotations.ts";
+import { writeConditions } from "./policy-conditions.ts";
 import type { PolicyStatus } from "./policy-realisation.ts";
 
 /** Writes the status of one kind's policies. */
@@ -18,7 +20,19 @@ interface PolicyStatusWriter {
 export type PolicyStatusWriters = Readonly<Record<string, PolicyStatusWriter>>;
 
 export function policyStatusWriters(client: ApiClient): PolicyStatusWriters {
-  return { NetworkPolicy: networkPolicyWriter(client) };
+  return {
+    NetworkPolicy: networkPolicyWriter(client),
+    ClusterNetworkPolicy: clusterNetworkPolicyWriter(client),
+  };
+}
+
+function clusterNetworkPolicyWriter(client: ApiClient): PolicyStatusWriter {
+  return {
+    async write(object, status) {
+      const { problems } = translateClusterNetworkPolicy(object);
+      await writeConditions(client, object, { of: status, problems, now: new Date() });
+    },
+  };
 }
 
 function networkPolicyWriter(client: ApiClient): PolicyStatusWriter {

@@ -6,7 +6,7 @@ import type { FieldError, KindDefinition, ObjectMeta } from "../apimachinery/kin
 import type { Schema } from "../apimachinery/schema.ts";
 import type { LabelSelectorObject } from "../apimachinery/selector.ts";
 import { tryParsePrefix, validateCidr } from "./address.ts";
-import { ageColumn, column, nameColumn } from "./column.ts";
+import { ageColumn, column, nameColumn, wideColumn } from "./column.ts";
 import { kubernetesSchema } from "./kubernetes-schema.ts";
 import { validateLabelSelector } from "./label-selector.ts";
 
@@ -384,15 +384,26 @@ export const clusterNetworkPolicyKind: KindDefinition<ClusterNetworkPolicy> = {
   hasStatus: true,
   columns: [
     nameColumn,
-    column("Tier", "The tier that the policy belongs to.", ({ spec }) => spec.tier),
-    column("Priority", "Its place in the tier.", ({ spec }) => String(spec.priority)),
+    column("Tier", "The tier that the policy belongs to.", ({ spec }) => spec.tier, ".spec.tier"),
+    column(
+      "Priority",
+      "Its place in the tier.",
+      ({ spec }) => String(spec.priority),
+      ".spec.priority",
+    ),
     ageColumn,
-    {
-      ...column("Accepted", "Whether all of it is understood.", (policy: ClusterNetworkPolicy) =>
-        conditionStatus(policy, "Accepted"),
-      ),
-      priority: 1,
-    },
+    wideColumn(
+      "Accepted",
+      "Whether all of it is understood.",
+      (policy: ClusterNetworkPolicy) => conditionStatus(policy, "Accepted"),
+      '.status.conditions[?(@.type=="Accepted")].status',
+    ),
+    wideColumn(
+      "Realised",
+      "Whether it is in force on every node that has a subject of it.",
+      (policy: ClusterNetworkPolicy) => conditionStatus(policy, "Realised"),
+      '.status.conditions[?(@.type=="Realised")].status',
+    ),
   ],
   selectableFields: {},
   validate: ({ spec }) => validateSpec(spec),

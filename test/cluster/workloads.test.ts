@@ -3,8 +3,6 @@ import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { renderCrd } from "../../src/apimachinery/crd.ts";
-import { clusterNetworkPolicyKind } from "../../src/kinds/cluster-network-policy.ts";
 import { Cluster } from "./cluster.ts";
 import { workloadImage } from "./images.ts";
 import { installIsobar } from "./isobar.ts";
@@ -158,12 +156,6 @@ test("a NetworkPolicy opens what it says and no more, on both nodes and over bot
 
 test("a ClusterNetworkPolicy goes before what NetworkPolicies say, and is gone when it is deleted", async () => {
   const { kubectl } = cluster;
-  const crdName = "clusternetworkpolicies.policy.networking.k8s.io";
-  // The API server wants to be told that a CRD of a group of Kubernetes' own is no official one.
-  const annotations = { "api-approved.kubernetes.io": "unapproved, from this checkout" };
-  const crd = renderCrd({ ...clusterNetworkPolicyKind, columns: [] });
-  await kubectl.apply({ ...crd, metadata: { name: crdName, annotations } });
-  await kubectl.run("wait", "--for=condition=Established", `crd/${crdName}`);
   const pods = await readyPods("shop", 4);
   const [front] = pods.filter(({ name }) => name.startsWith("web"));
   const lines = pods

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ApiClient } from "../../src/client/api-client.ts";
+import { clusterNetworkPolicyKind } from "../../src/kinds/cluster-network-policy.ts";
 import { networkPolicyKind } from "../../src/kinds/network-policy.ts";
 import { nodeKind } from "../../src/kinds/node.ts";
 import { startTestApi, type TestApi } from "../api-harness.ts";
@@ -71,6 +72,52 @@ test("a policy says on how many of its nodes it is in force, and follows acknowl
   await using third = running.agent("n3");
   await untilRealised(client, "closed", "3/3");
   assert.ok(third.isFollowing);
+});
+
+test("a ClusterNetworkPolicy says so in its conditions, and leaves those of others alone", async () => {
+  await using api = await startTestApi();
+  const { client } = api;
+  await fill(api);
+  const name = "no-telnet";
+  await client.create(clusterNetworkPolicyKind, {
+    apiVersion: "policy.networking.k8s.io/v1alpha2",
+    kind: "ClusterNetworkPolicy",
+    metadata: { name },
+    spec: {
+      tier: "Admin",
+      priority: 1,
+      subject: { namespaces: {} },
+      ingress: [
+        {
+          action: "Deny",
+          from: [{ namespaces: {} }],
+          protocols: [{ tcp: { destinationPort: { number: 23 } } }],
+        },
+      ],
+    },
+  });
+  const time = "2026-01-01T00:00:00Z";
+  const foreign = { type: "Reviewed", status: "True", reason: "Ours", message: "" };
+  const body = { status: { conditions: [{ ...foreign, lastTransitionTime: time }] } };
+  const place = { name, subresource: "status" };
+  await client.patch(clusterNetworkPolicyKind, place, { type: "merge-patch+json", body });
+  await using running = new RunningController({ "": client });
+  await using first = running.agent("n1");
+  const conditions = async (): Promise<string> => {
+    const { status } = await client.get(clusterNetworkPolicyKind, { name });
+    const said = status?.conditions.map(({ type, status: is }) => `${type}=${is}`) ?? [];
+    return said.toSorted().join();
+  };
+  const untilSaid = async (wanted: string): Promise<void> =>
+    await until(async () => (await conditions()) === wanted, 40_000);
+  await untilSaid("Accepted=True,Realised=False,Reviewed=True");
+  await using second = running.agent("n2");
+  await untilSaid("Accepted=True,Realised=True,Reviewed=True");
+  assert.ok(first.isFollowing && second.isFollowing);
+  const { status } = await client.get(clusterNetworkPolicyKind, { name });
+  const realised = status?.conditions.find(({ type }) => type === "Realised");
+  assert.equal(realised?.message, "in force on 2 of 2 nodes");
+  assert.equal(realised?.observedGeneration, 1);
 });
 
 test("invalid parts and a switch's refusals are told on the policy, in events and no longer than they last", async () => {
