@@ -1,7 +1,7 @@
 /*
  * The CNI executable: hands a request to the node's agent and prints its answer.
  *
- * A runtime starts it for every pod and waits for it, so it is small and static (docs/decisions/009-cni-executable.md).
+ * A runtime starts it for every pod and waits for it, so it is small and static (docs/decisions/010-cni-executable.md).
  * It knows nothing of networks. It decides only what must be decided when the agent is away: VERSION has an answer, DEL
  * is noted in a folder that the agent works off when it is back, everything else is to be tried again later.
  *
