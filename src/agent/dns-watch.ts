@@ -62,6 +62,11 @@ export class DnsWatch implements Disposable {
   connected(client: OpenFlowClient): void {
     this.#client = client;
     this.#beating ??= setInterval(() => void this.#beat(), beatIntervalMs);
+    this.refresh();
+  }
+
+  /** Rules may have begun to name names. */
+  refresh(): void {
     void this.#beat();
   }
 
@@ -85,7 +90,10 @@ export class DnsWatch implements Disposable {
     }
   }
 
+  /** Where no rule names a name there is nothing to watch, and the switch has no flow for it. */
   async #beat(): Promise<void> {
+    const [pattern] = this.#options.patterns();
+    if (pattern === undefined) return;
     try {
       await this.#client?.bundle(renderWatchBeat(beatSeconds).map(addFlow));
     } catch (err) {

@@ -61,6 +61,9 @@ export class NameLearning implements Disposable {
 
   /** Endpoints that come, go or become others. */
   update({ upserts, deletes }: Delta): void {
+    if (upserts.some((each) => each.kind === "group" && each.domainNames !== undefined)) {
+      this.#watch.refresh();
+    }
     for (const resource of upserts) {
       if (resource.kind !== "endpoint") continue;
       const isLocal = resource.node === this.#node;
