@@ -118,7 +118,7 @@ describe("addresses while the controller dies", () => {
       await churn({ rig, random, steps: 150 });
       dying = false;
       await assertConverges(rig);
-      assert.deepEqual(rig.violations, [], `seed ${seed}`);
+      assert.equal(rig.violations.join("; "), "", `seed ${seed}: ${rig.violations.join("; ")}`);
       assert.ok(rig.deaths > 5, `only ${rig.deaths} deaths, seed ${seed}`);
     });
   }

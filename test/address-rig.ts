@@ -82,6 +82,8 @@ export class AddressRig implements AsyncDisposable {
   readonly violations: string[] = [];
   readonly endpoints = new Map<string, Endpoint>();
   readonly networks = new Map<string, Network>();
+  /** Pods that have asked for addresses by name, which they get without a rest. */
+  readonly #asking = new Set<string>();
   /** Address → when its endpoint went. */
   readonly #freedMs = new Map<string, number>();
   readonly #options: RigOptions;
@@ -172,6 +174,7 @@ export class AddressRig implements AsyncDisposable {
 
   async pod(key: string, metadata: Partial<Pod["metadata"]> = {}, node = "n1"): Promise<Pod> {
     const [namespace = "", podName = ""] = key.split("/");
+    if (metadata.annotations?.["isobar.io/addresses"] !== undefined) this.#asking.add(key);
     return await this.api.client.create(podKind, {
       apiVersion: "v1",
       kind: "Pod",
@@ -261,7 +264,7 @@ export class AddressRig implements AsyncDisposable {
         }
       }
     }
-    if (!this.endpoints.has(key)) {
+    if (!this.endpoints.has(key) && !this.#asking.has(key)) {
       for (const address of endpoint.spec.addresses) {
         const restMs = performance.now() - (this.#freedMs.get(address) ?? -Infinity);
         // What this process sees late, it sees as too short a rest.
