@@ -85,10 +85,15 @@ export class NodeLab implements AsyncDisposable {
         (node) => ({ kind: "node", id: node.name, addresses: addressesOf(node) }) as const,
       ),
     ]);
-    if (options.started ?? true) {
-      await Promise.all(lab.agents.map(async (agent) => await agent.start()));
+    try {
+      if (options.started ?? true) {
+        await Promise.all(lab.agents.map(async (agent) => await agent.start()));
+      }
+      return lab;
+    } catch (error) {
+      await lab[Symbol.asyncDispose]();
+      throw error;
     }
-    return lab;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
