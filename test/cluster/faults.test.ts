@@ -22,7 +22,7 @@ import { until } from "./until.ts";
 
 let cluster: Cluster;
 const running: Traffic[] = [];
-const slow = 150_000;
+const slow = 300_000;
 const inSystem = `--namespace=${isobarNamespace}`;
 
 before(async () => {

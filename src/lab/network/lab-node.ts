@@ -36,12 +36,22 @@ function insertPort(name: string, type: string): Operation[] {
   ];
 }
 
+/** Locally administered, and of no other node: a switch that starts again would have another one. */
+function underlayMac({ placements }: HostPlan): string {
+  const [v4 = ""] = placements.flatMap(({ address }) => (address.includes(":") ? [] : [address]));
+  const bytes = v4.split(".").map((byte) => Number(byte).toString(16).padStart(2, "0"));
+  return ["02", "00", ...bytes].join(":");
+}
+
 /** What ovs-ctl(8) and an administrator would put into the database before the switch starts. */
-function firstTransaction(node: string): Operation[] {
+function firstTransaction(plan: HostPlan): Operation[] {
+  const { name: node } = plan;
   const bridge = {
     name: underlayBridge,
     datapath_type: "netdev",
     fail_mode: "standalone",
+    // Peers remember it: other nodes' switches for their tunnels, for a quarter of an hour.
+    other_config: mapOf({ hwaddr: underlayMac(plan) }),
     ports: [{ namedUuid: "port_internal" }, { namedUuid: "port_system" }],
   };
   const config = {
@@ -123,7 +133,7 @@ export class LabNode {
     const client = new OvsdbClient({ address: { path: this.databaseSocket } });
     try {
       await client.connected(startTimeoutMs);
-      await client.transact(firstTransaction(this.name));
+      await client.transact(firstTransaction(this.#plan));
     } finally {
       await client.close();
     }
@@ -188,6 +198,8 @@ export class LabNode {
   async #addressUnderlay(): Promise<void> {
     const { netns, placements } = this.#plan;
     await runScript(netns, [
+      // Before it has its own MAC, nobody shall hear of the addresses.
+      `ip -oneline link show dev ${underlayBridge} | grep -qF ${underlayMac(this.#plan)}`,
       `ip link set ${underlayBridge} up`,
       ...placements.flatMap(({ address, length, router }) => [
         `ip address replace ${address}/${length} dev ${underlayBridge}`,
