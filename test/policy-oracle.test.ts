@@ -22,9 +22,11 @@ describe("translation and evaluator", () => {
             oracle.allows(packet) ? "allow" : "deny",
             [
               formatPacket(packet),
-              ...[egress, ingress, ...objects.filter(({ kind }) => kind === "NetworkPolicy")].map(
-                (each) => JSON.stringify(each),
-              ),
+              ...[
+                egress,
+                ingress,
+                ...objects.filter(({ kind }) => kind.endsWith("NetworkPolicy")),
+              ].map((each) => JSON.stringify(each)),
             ].join("\n"),
           );
         }
