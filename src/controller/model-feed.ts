@@ -6,6 +6,7 @@ import { type EventSink, subjectOf } from "../client/event-recorder.ts";
 import { type AddressAnnotations, annotation, parseAddressRequest } from "../ipam/request.ts";
 import {
   clusterNetworkPolicyId,
+  nameOfClusterNetworkPolicy,
   translateClusterNetworkPolicy,
 } from "../kubernetes/cluster-network-policy.ts";
 import { translateDomain } from "../kubernetes/domain.ts";
@@ -23,7 +24,7 @@ import { translateNamespace } from "../kubernetes/namespace.ts";
 import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
 import { translateNode } from "../kubernetes/node.ts";
 import { defaultDomain, translatePod } from "../kubernetes/pod.ts";
-import { PriorityConflicts } from "../kubernetes/priority-conflicts.ts";
+import type { PriorityConflicts } from "../kubernetes/priority-conflicts.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Log } from "../runtime/log.ts";
 import type { AddressController } from "./address-controller.ts";
@@ -42,6 +43,8 @@ import type { ModelInputs } from "./source-model.ts";
 export interface ModelFeedOptions {
   readonly compute: ModelInputs;
   readonly addresses: AddressController;
+  /** Kept up to date with the ClusterNetworkPolicies. */
+  readonly conflicts: PriorityConflicts;
   /** The policy was set, or somebody has written on it. */
   readonly onPolicy: (id: string) => void;
   readonly events: EventSink;
@@ -51,7 +54,6 @@ export interface ModelFeedOptions {
 export class ModelFeed {
   readonly services: ServiceFeed;
   readonly #options: ModelFeedOptions;
-  readonly #conflicts = new PriorityConflicts();
   readonly #clusterPolicies = new Map<string, { readonly name: string; readonly uid: string }>();
   readonly #pods = new Map<string, unknown>();
   readonly #podsByNamespace = new Map<string, Set<string>>();
@@ -159,15 +161,17 @@ export class ModelFeed {
     const uid = stringOf(fieldAt(object, "metadata", "uid"));
     if (uid === undefined) this.#clusterPolicies.delete(id);
     else this.#clusterPolicies.set(id, { name, uid });
-    for (const each of this.#conflicts.set(id, translation?.value)) this.#reportConflicts(each);
+    const { conflicts, onPolicy } = this.#options;
+    for (const each of conflicts.set(id, translation?.value)) {
+      onPolicy(each);
+      this.#reportConflicts(each);
+    }
   }
 
   /** Which of policies of one priority decides is upstream's to leave open, and the administrator's to know. */
   #reportConflicts(id: string): void {
     const known = this.#clusterPolicies.get(id);
-    const others = this.#conflicts
-      .of(id)
-      .map((each) => this.#clusterPolicies.get(each)?.name ?? each);
+    const others = this.#options.conflicts.of(id).map(nameOfClusterNetworkPolicy);
     if (known === undefined || others.length === 0) return;
     const regarding = subjectOf(clusterNetworkPolicyKind, known);
     const message = `has its priority in common with ${others.join(", ")}, and may be for the same pods: the first by name decides`;

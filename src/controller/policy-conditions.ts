@@ -6,8 +6,11 @@ import { fieldAt, fieldOf, listOf, type Problem, stringOf } from "../kubernetes/
 import type { PolicyStatus } from "./policy-realisation.ts";
 
 interface Condition {
-  /** Accepted: all of it is understood. Realised: it is in force on every node that has a subject of it. */
-  readonly type: "Accepted" | "Realised";
+  /**
+   * Accepted: all of it is understood. PriorityUnique: no other policy of its tier and priority can be for the same pods.
+   * Realised: it is in force on every node that has a subject of it.
+   */
+  readonly type: "Accepted" | "PriorityUnique" | "Realised";
   readonly status: "True" | "False";
   readonly reason: string;
   readonly message: string;
@@ -22,6 +25,7 @@ function cut(text: string): string {
 function renderConditions(
   { realised, nodes, refusals }: PolicyStatus,
   problems: readonly Problem[],
+  conflicts: readonly string[],
 ): readonly Condition[] {
   const invalid = problems.map(({ field, message }) => `${field}: ${message}`);
   const refused = refusals.map(({ node, message }) => `node ${node}: ${message}`);
@@ -30,6 +34,14 @@ function renderConditions(
     invalid.length === 0
       ? { type: "Accepted", status: "True", reason: "Accepted", message: "all of it is understood" }
       : { type: "Accepted", status: "False", reason: "Invalid", message: cut(invalid.join("; ")) },
+    conflicts.length === 0
+      ? { type: "PriorityUnique", status: "True", reason: "Unique", message: "no other has it" }
+      : {
+          type: "PriorityUnique",
+          status: "False",
+          reason: "Shared",
+          message: cut(`shared with ${conflicts.join(", ")}: the first by name decides`),
+        },
     realised === nodes
       ? { type: "Realised", status: "True", reason: "Realised", message: inForce }
       : {
@@ -53,6 +65,14 @@ function isSaid(present: unknown, wanted: Condition, generation: number | undefi
   );
 }
 
+export interface ConditionsSource {
+  readonly of: PolicyStatus;
+  readonly problems: readonly Problem[];
+  /** Names of the policies that share its priority. */
+  readonly conflicts: readonly string[];
+  readonly now: Date;
+}
+
 /** What the writer needs to know of the object. */
 interface ConditionedPolicy {
   readonly metadata: {
@@ -72,11 +92,11 @@ interface ConditionedPolicy {
 export async function writeConditions(
   client: ApiClient,
   { metadata, status }: ConditionedPolicy,
-  { of, problems, now }: { of: PolicyStatus; problems: readonly Problem[]; now: Date },
+  { of, problems, conflicts, now }: ConditionsSource,
 ): Promise<void> {
   const { name, uid, resourceVersion, generation } = metadata;
   const present = listOf(fieldAt(status, "conditions")) ?? [];
-  const wanted = renderConditions(of, problems);
+  const wanted = renderConditions(of, problems, conflicts);
   const told = wanted.map((condition) => {
     const before = present.find((each) => typeOf(each) === condition.type);
     if (isSaid(before, condition, generation)) return before;

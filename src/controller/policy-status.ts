@@ -19,18 +19,26 @@ interface PolicyStatusWriter {
 /** By kind. */
 export type PolicyStatusWriters = Readonly<Record<string, PolicyStatusWriter>>;
 
-export function policyStatusWriters(client: ApiClient): PolicyStatusWriters {
+/** `conflictsOf` gives the names of the ClusterNetworkPolicies that share the priority of the one of that name. */
+export function policyStatusWriters(
+  client: ApiClient,
+  conflictsOf: (name: string) => readonly string[],
+): PolicyStatusWriters {
   return {
     NetworkPolicy: networkPolicyWriter(client),
-    ClusterNetworkPolicy: clusterNetworkPolicyWriter(client),
+    ClusterNetworkPolicy: clusterNetworkPolicyWriter(client, conflictsOf),
   };
 }
 
-function clusterNetworkPolicyWriter(client: ApiClient): PolicyStatusWriter {
+function clusterNetworkPolicyWriter(
+  client: ApiClient,
+  conflictsOf: (name: string) => readonly string[],
+): PolicyStatusWriter {
   return {
     async write(object, status) {
       const { problems } = translateClusterNetworkPolicy(object);
-      await writeConditions(client, object, { of: status, problems, now: new Date() });
+      const conflicts = conflictsOf(object.metadata.name);
+      await writeConditions(client, object, { of: status, problems, conflicts, now: new Date() });
     },
   };
 }

@@ -6,6 +6,11 @@ import { nodeKind } from "../kinds/node.ts";
 import type { Log } from "../runtime/log.ts";
 import { AddressWorker } from "./address-worker.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
+import {
+  clusterNetworkPolicyId,
+  nameOfClusterNetworkPolicy,
+} from "../kubernetes/cluster-network-policy.ts";
+import { PriorityConflicts } from "../kubernetes/priority-conflicts.ts";
 import { ModelFeed } from "./model-feed.ts";
 import type { AddressTimes } from "./network-keeper.ts";
 import { ObjectWatch, type WatchProgress } from "./object-watch.ts";
@@ -64,7 +69,10 @@ export class Source implements AsyncDisposable {
     const { name, client, events, isAlone, inputs, onChange, metrics, log, addressTimes } = options;
     this.#options = options;
     this.name = name;
-    this.#writers = policyStatusWriters(client);
+    const conflicts = new PriorityConflicts();
+    this.#writers = policyStatusWriters(client, (policy) =>
+      conflicts.of(clusterNetworkPolicyId(policy)).map(nameOfClusterNetworkPolicy),
+    );
     if (options.writesStatus !== false) {
       this.#statuses = new PolicyStatusQueue({
         write: async (policy, isStarting) => await this.#writeStatus(policy, isStarting),
@@ -86,6 +94,7 @@ export class Source implements AsyncDisposable {
       compute: this.#model,
       addresses,
       events,
+      conflicts,
       onPolicy: (id) => this.policyChanged(id),
       log,
     });

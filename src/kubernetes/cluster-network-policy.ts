@@ -312,6 +312,11 @@ export function clusterNetworkPolicyId(name: string): string {
   return `ClusterNetworkPolicy/${name}`;
 }
 
+/** The name of the ClusterNetworkPolicy with that id. */
+export function nameOfClusterNetworkPolicy(id: string): string {
+  return id.slice(clusterNetworkPolicyId("").length);
+}
+
 /** Never throws, whatever the object holds. */
 export function translateClusterNetworkPolicy(object: unknown): Translation<Policy> {
   const name = stringOf(fieldAt(object, "metadata", "name")) ?? "";

@@ -110,14 +110,30 @@ test("a ClusterNetworkPolicy says so in its conditions, and leaves those of othe
   };
   const untilSaid = async (wanted: string): Promise<void> =>
     await until(async () => (await conditions()) === wanted, 40_000);
-  await untilSaid("Accepted=True,Realised=False,Reviewed=True");
+  await untilSaid("Accepted=True,PriorityUnique=True,Realised=False,Reviewed=True");
   await using second = running.agent("n2");
-  await untilSaid("Accepted=True,Realised=True,Reviewed=True");
+  await untilSaid("Accepted=True,PriorityUnique=True,Realised=True,Reviewed=True");
   assert.ok(first.isFollowing && second.isFollowing);
   const { status } = await client.get(clusterNetworkPolicyKind, { name });
   const realised = status?.conditions.find(({ type }) => type === "Realised");
   assert.equal(realised?.message, "in force on 2 of 2 nodes");
   assert.equal(realised?.observedGeneration, 1);
+
+  // Another of the same priority for the same pods, and again none.
+  const { spec } = await client.get(clusterNetworkPolicyKind, { name });
+  await client.create(clusterNetworkPolicyKind, {
+    apiVersion: "policy.networking.k8s.io/v1alpha2",
+    kind: "ClusterNetworkPolicy",
+    metadata: { name: "other" },
+    spec,
+  });
+  await untilSaid("Accepted=True,PriorityUnique=False,Realised=True,Reviewed=True");
+  const shared = (await client.get(clusterNetworkPolicyKind, { name })).status?.conditions.find(
+    ({ type }) => type === "PriorityUnique",
+  );
+  assert.equal(shared?.message, "shared with other: the first by name decides");
+  await client.delete(clusterNetworkPolicyKind, { name: "other" });
+  await untilSaid("Accepted=True,PriorityUnique=True,Realised=True,Reviewed=True");
 });
 
 test("invalid parts and a switch's refusals are told on the policy, in events and no longer than they last", async () => {
