@@ -46,7 +46,11 @@ async function churn({ rig, random, steps }: Churn): Promise<void> {
     const key = `${zone}/p${Math.floor(random() * 10)}`;
     const chance = random();
     const [namespace = "", name = ""] = key.split("/");
-    if (chance < 0.5) {
+    if (chance < 0.1) {
+      // Several at once: controllers that come apart want places for different pods at the same time.
+      const names = Array.from({ length: 5 }, () => `${zone}/p${Math.floor(random() * 10)}`);
+      await Promise.all(names.map(async (each) => await attempt(rig.pod(each))));
+    } else if (chance < 0.5) {
       const keep = random() < 0.2 ? { "isobar.io/keep-addresses": "1s" } : {};
       const asks =
         random() < 0.1 ? { "isobar.io/addresses": `10.0.0.${1 + Math.floor(random() * 62)}` } : {};
@@ -110,9 +114,10 @@ describe("addresses while the controller dies", () => {
         if (!dying || random() > 0.08) return "works";
         return fates[Math.floor(random() * fates.length)] ?? "before";
       };
+      const delayMs = (): number => (random() < 0.5 ? 0 : random() * 20);
       const pools = ["10.0.0.0/26", "fd00::/120"];
       const lengths = { ipv4: 29, ipv6: 125 };
-      await using rig = await AddressRig.start({ pools, lengths, fateOf });
+      await using rig = await AddressRig.start({ pools, lengths, fateOf, delayMs });
       for (const zone of zones) await rig.namespace(zone);
       if (controllers === 2) rig.startController();
       await churn({ rig, random, steps: 150 });

@@ -26,13 +26,19 @@ export type Fate = "works" | "before" | "after" | "late";
 /** Asks what is to become of each write, and is dead after the first that does not work. */
 class DoomedClient extends ApiClient {
   readonly #fateOf: () => Fate;
+  readonly #delayMs: () => number;
   readonly #onDeath: () => void;
   /** Whether it fails every request, as a process that is dead makes none. */
   dead = false;
 
-  constructor(config: ClientConfig, fateOf: () => Fate, onDeath: () => void) {
+  constructor(
+    config: ClientConfig,
+    { fateOf = () => "works", delayMs = () => 0 }: RigOptions,
+    onDeath: () => void,
+  ) {
     super(config, "isobar-controller");
     this.#fateOf = fateOf;
+    this.#delayMs = delayMs;
     this.#onDeath = onDeath;
   }
 
@@ -43,6 +49,8 @@ class DoomedClient extends ApiClient {
   ): Promise<Dispatcher.ResponseData> {
     if (this.dead) throw new UnavailableError("dead");
     if (method === "GET") return await super.open(method, path, options);
+    await sleep(this.#delayMs());
+    if (this.dead) throw new UnavailableError("dead");
     const fate = this.#fateOf();
     if (fate === "works") return await super.open(method, path, options);
     this.dead = true;
@@ -64,6 +72,8 @@ export interface RigOptions {
   /** URL of an external IPAM. */
   readonly webhook?: string;
   readonly fateOf?: () => Fate;
+  /** How long each write of a controller takes longer; several controllers come apart by it. */
+  readonly delayMs?: () => number;
 }
 
 const quickTimes: AddressTimes = {
@@ -127,8 +137,7 @@ export class AddressRig implements AsyncDisposable {
   /** Starts a controller, and another one whenever it dies. */
   startController(): void {
     const stopping = new AbortController();
-    const { fateOf = () => "works" } = this.#options;
-    const client = new DoomedClient(this.api.client.config, fateOf, () => {
+    const client = new DoomedClient(this.api.client.config, this.#options, () => {
       this.deaths += 1;
       void stop();
       if (!this.#stopping.signal.aborted) this.startController();
