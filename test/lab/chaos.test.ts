@@ -245,6 +245,6 @@ test("afterwards verdicts are the evaluator's, and no address has leaked", async
     t.diagnostic(`IPv${family}: ${sent} probes`);
     assert.deepEqual(mismatches, [], `seed ${seed}:\n${log.join("\n")}`);
   }
-  const { findings } = await checkAddresses(lab.client, { settleMs: 30_000, repair: false });
+  const { findings } = await checkAddresses(lab.client, { settleMs: 180_000, repair: false });
   assert.deepEqual(findings, []);
 });
