@@ -120,7 +120,10 @@ describe("addresses while the controller dies", () => {
       await using rig = await AddressRig.start({ pools, lengths, fateOf, delayMs });
       for (const zone of zones) await rig.namespace(zone);
       if (controllers === 2) rig.startController();
-      await churn({ rig, random, steps: 150 });
+      // Writes that several pods share are few: some seeds need more changes for as many deaths.
+      for (let round = 0; round === 0 || (rig.deaths <= 5 && round < 10); round++) {
+        await churn({ rig, random, steps: 150 });
+      }
       dying = false;
       await assertConverges(rig);
       assert.equal(rig.violations.join("; "), "", `seed ${seed}: ${rig.violations.join("; ")}`);

@@ -58,6 +58,8 @@ export class ModelFeed {
   readonly #pods = new Map<string, unknown>();
   readonly #podsByNamespace = new Map<string, Set<string>>();
   readonly #endpoints = new Map<string, unknown>();
+  /** Those that are known: what they ask for decides about their pods' addresses, and may come after the pods. */
+  readonly #namespaces = new Set<string>();
   /** Of namespaces that say something of addresses. */
   readonly #annotations = new Map<string, AddressAnnotations>();
 
@@ -75,7 +77,10 @@ export class ModelFeed {
       object === undefined ? undefined : translateNamespace(object),
     );
     const annotations = annotationsOf(object);
-    if (equalJson(annotations, this.#annotations.get(name) ?? {})) return;
+    const isNews = object !== undefined && !this.#namespaces.has(name);
+    if (object === undefined) this.#namespaces.delete(name);
+    else this.#namespaces.add(name);
+    if (!isNews && equalJson(annotations, this.#annotations.get(name) ?? {})) return;
     if (Object.keys(annotations).length === 0) this.#annotations.delete(name);
     else this.#annotations.set(name, annotations);
     for (const key of this.#podsByNamespace.get(name) ?? []) this.#place(key);
@@ -225,7 +230,7 @@ export class ModelFeed {
     const endpoint = pod === undefined ? undefined : translatePod(pod);
     const uid = stringOf(fieldAt(pod, "metadata", "uid"));
     const placed =
-      endpoint?.node === undefined || uid === undefined
+      endpoint?.node === undefined || uid === undefined || !this.#namespaces.has(endpoint.zone)
         ? undefined
         : this.#placed(pod, { uid, node: endpoint.node, zone: endpoint.zone });
     this.#options.addresses.setPod(key, placed);

@@ -10,6 +10,9 @@ const libc = koffi.load("libc.so.6");
 const setns = libc.func("int setns(int fd, int nstype)");
 const socket = libc.func("int socket(int domain, int type, int protocol)");
 const bind = libc.func("int bind(int fd, const uint8_t *address, uint32_t length)");
+const setsockopt = libc.func(
+  "int setsockopt(int fd, int level, int name, const int *value, uint32_t length)",
+);
 const connect = libc.func("int connect(int fd, const uint8_t *address, uint32_t length)");
 const send = libc.func("long send(int fd, const uint8_t *data, size_t length, int flags)");
 const sendto = libc.func(
@@ -33,6 +36,8 @@ const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_SCTP = 132;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const MSG_DONTWAIT = 0x40;
@@ -158,6 +163,10 @@ export function openUdp(netns: string, family: 4 | 6, from?: string): number {
 export function bindPort(netns: string, protocol: "tcp" | "udp", port: number): number {
   const fd = openSocket(netns, 6, protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM);
   try {
+    // Connections that a listener before this one has closed keep the port for a minute otherwise.
+    if (protocol === "tcp") {
+      check("setsockopt", Number(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, [1], 4)));
+    }
     bindTo(fd, undefined, port);
   } catch (error) {
     closeSync(fd);
