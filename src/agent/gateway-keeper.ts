@@ -38,6 +38,8 @@ export class GatewayKeeper {
   readonly #state: NodeState;
   readonly #settings: KernelSettings;
   #seen: Surroundings | undefined;
+  /** The address between nodes that it was seen for. */
+  #seenFor: string | undefined;
   /** What is in force, as JSON. */
   #applied = "";
 
@@ -47,9 +49,11 @@ export class GatewayKeeper {
     this.#settings = settings;
   }
 
-  /** As last looked at. @throws {CommandError} */
+  /** As last looked at, for the address that the node has now. @throws {CommandError} */
   async underlay(): Promise<Underlay> {
-    return (this.#seen ?? (await this.look())).underlay;
+    const isCurrent = this.#seenFor === this.addresses()[0];
+    const seen = isCurrent ? this.#seen : undefined;
+    return (seen ?? (await this.look())).underlay;
   }
 
   /** Reads the node's interfaces and routes anew. O(interfaces). @throws {CommandError} */
@@ -59,6 +63,7 @@ export class GatewayKeeper {
     const [interfaces, routed] = await Promise.all([readInterfaces(), readRouteDevices()]);
     const underlay = underlayOf(vtep, interfaces, routed, isOwnInterface);
     this.#seen = { interfaces, underlay, complete };
+    this.#seenFor = vtep;
     return this.#seen;
   }
 
