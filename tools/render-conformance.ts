@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { type ConformanceCase, families } from "../test/conformance/case.ts";
 import { cyclonusCases } from "../test/conformance/cyclonus.ts";
 import { netpolCases } from "../test/conformance/netpol.ts";
+import { renderParts } from "./rendered-parts.ts";
 
 /** The page, as a URL of the file. */
 export const conformancePage = new URL("../docs/conformance.md", import.meta.url);
@@ -49,14 +50,7 @@ const parts: Readonly<Record<string, () => string>> = {
 
 /** The page with everything between its markers rendered again. @throws {Error} when a marker names no part */
 export function renderConformancePage(page: string): string {
-  return page.replaceAll(
-    /(<!-- rendered: (\w+) -->)[\s\S]*?(<!-- end -->)/g,
-    (_, start: string, name: string, end: string) => {
-      const render = parts[name];
-      if (render === undefined) throw new Error(`expected a part of the page, got "${name}"`);
-      return `${start}\n\n${render()}\n\n${end}`;
-    },
-  );
+  return renderParts(page, parts);
 }
 
 if (import.meta.main) {

@@ -10,6 +10,7 @@ import { LocalNumbers, type NumberKind } from "../src/pipeline/numbers.ts";
 import { type Register, registerNames, registers } from "../src/pipeline/registers.ts";
 import { type Table, type TableName, tableNames, tables } from "../src/pipeline/tables.ts";
 import { examplePipeline } from "./pipeline-example.ts";
+import { renderParts } from "./rendered-parts.ts";
 
 /** The page, as a URL of the file. */
 export const pipelinePage = new URL("../docs/ovs-pipeline.md", import.meta.url);
@@ -100,14 +101,7 @@ const parts: Readonly<Record<string, () => string>> = {
 
 /** The page with everything between its markers rendered again. @throws {Error} when a marker names no part */
 export function renderPipelinePage(page: string): string {
-  return page.replaceAll(
-    /(<!-- rendered: (\w+) -->)[\s\S]*?(<!-- end -->)/g,
-    (_, start: string, name: string, end: string) => {
-      const render = parts[name];
-      if (render === undefined) throw new Error(`expected a part of the page, got "${name}"`);
-      return `${start}\n\n${render()}\n\n${end}`;
-    },
-  );
+  return renderParts(page, parts);
 }
 
 if (import.meta.main) {
