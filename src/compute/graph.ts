@@ -16,7 +16,7 @@ import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
 import type { Policy } from "../model/policy.ts";
 import type { VirtualService } from "../model/service.ts";
 import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
-import type { DomainResource } from "../southbound/resources.ts";
+import type { DomainResource, NodeResource } from "../southbound/resources.ts";
 import { Groups } from "./groups.ts";
 import { Identities } from "./identities.ts";
 import { Inputs } from "./inputs.ts";
@@ -35,6 +35,11 @@ import { Work } from "./work.ts";
 
 function domainResource({ name, ...rest }: Domain): DomainResource {
   return { kind: "domain", id: name, ...rest };
+}
+
+function nodeResource({ name, addresses, zone }: Node): NodeResource {
+  const place = zone === undefined ? {} : { zone };
+  return { kind: "node", id: name, addresses, ...place };
 }
 
 /** What changed since the last flush. */
@@ -196,8 +201,8 @@ export class Compute {
       this.#domains.replace(this.#domains.get(id), resource && new EncodedResource(resource));
     }
     for (const { id, after } of this.#inputs.nodes.changes) {
-      const resource = after && { kind: "node" as const, id, addresses: after.addresses };
-      this.#nodes.replace(this.#nodes.get(id), resource && new EncodedResource(resource));
+      const resource = after && new EncodedResource(nodeResource(after));
+      this.#nodes.replace(this.#nodes.get(id), resource);
     }
     return EncodedDelta.join([this.#domains.takeDelta(), this.#nodes.takeDelta()]);
   }

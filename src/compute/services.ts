@@ -16,18 +16,9 @@ function backendIdOf(service: string, { address, port }: Backend): string {
 function encodeBackends(service: VirtualService): ReadonlyMap<string, EncodedResource> {
   return new Map(
     service.backends.map((backend) => {
-      const { address, port, node = "", ready } = backend;
+      const { node = "", ...rest } = backend;
       const id = backendIdOf(service.id, backend);
-      const resource = {
-        kind: "backend",
-        id,
-        service: service.id,
-        address,
-        port,
-        node,
-        ready,
-      } as const;
-      return [id, new EncodedResource(resource)];
+      return [id, new EncodedResource({ kind: "backend", id, service: service.id, node, ...rest })];
     }),
   );
 }

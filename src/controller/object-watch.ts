@@ -179,17 +179,18 @@ function stripPod(pod: Pod): Stripped {
   };
 }
 
-/** The references of its endpoints to pods, hostnames and hints are not needed. */
+/** The references of its endpoints to pods and their hostnames are not needed. */
 function stripSlice(slice: EndpointSlice): Stripped {
   const { addressType, ports, endpoints } = slice;
   return {
     metadata: stripMetadata(slice),
     addressType,
     ports,
-    endpoints: endpoints?.map(({ addresses, conditions, nodeName }) => ({
+    endpoints: endpoints?.map(({ addresses, conditions, nodeName, hints }) => ({
       addresses,
       conditions,
       nodeName,
+      ...(hints && { hints }),
     })),
   };
 }

@@ -10,7 +10,7 @@ import type {
   Rule,
   ZoneSelector,
 } from "../model/policy.ts";
-import type { VirtualService } from "../model/service.ts";
+import type { Backend, VirtualService } from "../model/service.ts";
 
 export type ModelInputs = Pick<
   Compute,
@@ -110,7 +110,9 @@ export class SourceModel implements ModelInputs {
 
   #node(node: Node): Node {
     if (this.#options.isAlone) return node;
-    return { ...node, name: this.idOf(node.name), labels: this.#labels(node.labels) };
+    const { name, labels, zone } = node;
+    const place = zone === undefined ? {} : { zone: this.idOf(zone) };
+    return { ...node, name: this.idOf(name), labels: this.#labels(labels), ...place };
   }
 
   /** A user's label of that name counts for nothing. */
@@ -136,11 +138,19 @@ export class SourceModel implements ModelInputs {
     return {
       ...service,
       id: this.idOf(service.id),
+      name: this.idOf(service.name),
       domain: this.idOf(service.domain),
-      backends: service.backends.map((backend) => ({
-        ...backend,
-        node: backend.node === undefined ? undefined : this.idOf(backend.node),
-      })),
+      backends: service.backends.map((backend) => this.#backend(backend)),
+    };
+  }
+
+  #backend(backend: Backend): Backend {
+    const { node, zones, nodes } = backend;
+    return {
+      ...backend,
+      node: node === undefined ? undefined : this.idOf(node),
+      ...(zones && { zones: zones.map((zone) => this.idOf(zone)) }),
+      ...(nodes && { nodes: nodes.map((each) => this.idOf(each)) }),
     };
   }
 

@@ -2,6 +2,9 @@ import type { Node } from "../model/endpoint.ts";
 import { type Family, tryParseAddress } from "../net/address.ts";
 import { fieldAt, fieldOf, labelsOf, listOf, stringOf } from "./json.ts";
 
+/** On a Node: the zone that it stands in. */
+const zoneLabel = "topology.kubernetes.io/zone";
+
 /** The first text of each family that is an address, in the order given. */
 export function firstOfEachFamily(texts: readonly unknown[]): readonly string[] {
   const addresses = new Map<Family, string>();
@@ -28,11 +31,14 @@ function addressesIn(entries: readonly unknown[]): readonly string[] {
 export function translateNode(object: unknown): Node | undefined {
   const name = stringOf(fieldAt(object, "metadata", "name"));
   if (name === undefined) return undefined;
+  const labels = labelsOf(fieldAt(object, "metadata", "labels")) ?? {};
+  const zone = labels[zoneLabel];
   const listed = listOf(fieldAt(object, "status", "addresses")) ?? [];
   return {
     name,
-    labels: labelsOf(fieldAt(object, "metadata", "labels")) ?? {},
+    labels,
     addresses: addressesIn(listed.filter((each) => fieldOf(each, "type") === "InternalIP")),
     knownAddresses: addressesIn(listed),
+    ...(zone !== undefined && zone !== "" && { zone }),
   };
 }

@@ -46,7 +46,11 @@ test("each port and family is a virtual service with the endpoints of its slices
       ["shop/web UDP/53 IPv6", ["fd00:96::1 53"], []],
     ],
   );
-  assert.ok(found.every(({ domain, localOnly }) => domain === "default" && !localOnly));
+  assert.ok(found.every((each) => each.domain === "default" && each.internalPolicy === "Cluster"));
+  assert.deepEqual(
+    found.map(({ name, portName, family }) => `${name} ${portName} ${family}`),
+    ["shop/web http 4", "shop/web http 6", "shop/web dns 4", "shop/web dns 6"],
+  );
 });
 
 test("endpoints count by their conditions", () => {
@@ -101,27 +105,62 @@ test("addresses for the outside lead to the same backends, whatever the policy f
     "default",
   );
   assert.deepEqual(
-    found.map(({ id, localOnly, frontends }) => [
+    found.map(({ id, internalPolicy, frontends }) => [
       id,
-      localOnly,
-      frontends.map((one) => one.address),
+      internalPolicy,
+      frontends.map(({ address, scope }) => `${address} ${scope}`),
     ]),
     [
-      ["shop/web TCP/80 IPv4", true, ["10.96.0.1"]],
-      ["shop/web TCP/80 IPv4 external", false, ["203.0.113.1", "203.0.113.2"]],
+      [
+        "shop/web TCP/80 IPv4",
+        "Local",
+        ["10.96.0.1 cluster", "203.0.113.1 external", "203.0.113.2 external"],
+      ],
     ],
   );
 });
 
-test("affinity to a client's address makes it sticky", () => {
-  for (const [sessionAffinity, expected] of [
-    ["ClientIP", true],
-    ["None", false],
-    [undefined, false],
-  ]) {
-    const spec = { clusterIP: "10.96.0.1", sessionAffinity, ports: [http] };
-    assert.equal(translateService(service(spec), [], "default")[0]?.sticky, expected);
+test("affinity to a client's address lasts as long as the Service says", () => {
+  for (const [spec, expected] of [
+    [{ sessionAffinity: "ClientIP" }, 10_800],
+    [
+      {
+        sessionAffinity: "ClientIP",
+        sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } },
+      },
+      60,
+    ],
+    [{ sessionAffinity: "None" }, undefined],
+    [{}, undefined],
+  ] as const) {
+    const object = service({ clusterIP: "10.96.0.1", ports: [http], ...spec });
+    assert.equal(translateService(object, [], "default")[0]?.affinitySeconds, expected);
   }
+});
+
+test("node ports, policies, source ranges and hints are told as they are", () => {
+  const object = service({
+    type: "LoadBalancer",
+    clusterIP: "10.96.0.1",
+    externalTrafficPolicy: "Local",
+    healthCheckNodePort: 30099,
+    loadBalancerSourceRanges: ["203.0.113.0/24", "2001:db8::/64", "nonsense"],
+    ports: [{ ...http, nodePort: 30080 }],
+  });
+  const hinted = { ...endpoint("10.0.0.1"), hints: { forZones: [{ name: "a" }] } };
+  const near = { ...endpoint("10.0.0.2"), hints: { forNodes: [{ name: "n1" }], forZones: [] } };
+  const [found] = translateService(object, [slice([served], [hinted, near])], "default");
+  assert.equal(found?.nodePort, 30080);
+  assert.equal(found?.externalPolicy, "Local");
+  assert.equal(found?.healthCheckNodePort, 30099);
+  assert.deepEqual(found?.sourceRanges, ["203.0.113.0/24"]);
+  assert.deepEqual(
+    found?.backends.map(({ zones, nodes }) => ({ zones, nodes })),
+    [
+      { zones: ["a"], nodes: undefined },
+      { zones: undefined, nodes: ["n1"] },
+    ],
+  );
 });
 
 test("what is a name only, or cannot be understood, has no virtual address", () => {

@@ -1,7 +1,13 @@
-// core/v1 Service with its discovery.k8s.io/v1 EndpointSlices, as virtual services: one for each port and family, and one
-// more for the addresses by which it is reached from outside. A part that cannot be understood is left out: nothing goes there.
-import type { Backend, Frontend, VirtualService } from "../model/service.ts";
-import { type Family, formatAddress, tryParseAddress } from "../net/address.ts";
+// core/v1 Service with its discovery.k8s.io/v1 EndpointSlices, as virtual services: one for each port and family. A part that
+// cannot be understood is left out: nothing goes there.
+import type { Backend, Frontend, TrafficPolicy, VirtualService } from "../model/service.ts";
+import {
+  type Family,
+  formatAddress,
+  formatPrefix,
+  tryParseAddress,
+  tryParsePrefix,
+} from "../net/address.ts";
 import { type PortProtocol, isPortProtocol } from "../net/protocol.ts";
 import { fieldAt, fieldOf, listOf, stringOf } from "./json.ts";
 
@@ -54,6 +60,9 @@ function clusterAddressesOf(service: unknown): readonly unknown[] {
   return several.length > 0 ? several : [fieldAt(service, "spec", "clusterIP")];
 }
 
+/** How long a client's connections go to one backend where the Service does not say (core/v1 ClientIPConfig). */
+const defaultAffinitySeconds = 10_800;
+
 /** By which it is reached from outside; from inside they are a short way to the same backends. */
 function externalAddressesOf(service: unknown): readonly unknown[] {
   const ingress = listOf(fieldAt(service, "status", "loadBalancer", "ingress")) ?? [];
@@ -82,6 +91,17 @@ function readinessOf(endpoint: unknown): "ready" | "ending" | "none" {
   return ending && fieldOf(conditions, "serving") !== false ? "ending" : "none";
 }
 
+/** For whom the endpoint is meant; one without hints is for all. */
+function hintsOf(endpoint: unknown): Pick<Backend, "zones" | "nodes"> {
+  const named = (field: string): readonly string[] =>
+    (listOf(fieldAt(endpoint, "hints", field)) ?? [])
+      .map((each) => stringOf(fieldOf(each, "name")))
+      .filter((name) => name !== undefined);
+  const zones = named("forZones");
+  const nodes = named("forNodes");
+  return { ...(zones.length > 0 && { zones }), ...(nodes.length > 0 && { nodes }) };
+}
+
 function backendsOf(
   slices: Iterable<unknown>,
   port: ServicePort,
@@ -103,14 +123,66 @@ function backendsOf(
       const ready = readiness === "ready";
       const key = `${address} ${target}`;
       // Slices overlap while an endpoint moves from one to another: what is ready in either is.
-      if (ready || !backends.has(key)) backends.set(key, { address, port: target, node, ready });
+      if (!ready && backends.has(key)) continue;
+      backends.set(key, { address, port: target, node, ready, ...hintsOf(endpoint) });
     }
   }
   return [...backends].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, backend]) => backend);
 }
 
-function frontendsOf(addresses: readonly string[], { port }: ServicePort): readonly Frontend[] {
-  return addresses.map((address) => ({ address, port }));
+function frontendsOf(service: unknown, { port }: ServicePort, family: Family): Frontend[] {
+  const own = addressesOf(clusterAddressesOf(service), family);
+  // A Service is reached only by the families that it has an address of its own in, as kube-proxy has it.
+  if (own.length === 0) return [];
+  const outer = addressesOf(externalAddressesOf(service), family);
+  return [
+    ...own.map((address) => ({ address, port, scope: "cluster" as const })),
+    ...outer
+      .filter((address) => !own.includes(address))
+      .map((address) => ({ address, port, scope: "external" as const })),
+  ];
+}
+
+function policyOf(value: unknown): TrafficPolicy {
+  return value === "Local" ? "Local" : "Cluster";
+}
+
+function affinityOf(service: unknown): Pick<VirtualService, "affinitySeconds"> {
+  if (fieldAt(service, "spec", "sessionAffinity") !== "ClientIP") return {};
+  const seconds = fieldAt(service, "spec", "sessionAffinityConfig", "clientIP", "timeoutSeconds");
+  const isUsable = typeof seconds === "number" && Number.isInteger(seconds) && seconds > 0;
+  return { affinitySeconds: isUsable ? seconds : defaultAffinitySeconds };
+}
+
+/** What all ports of the Service have in common. */
+function commonOf(
+  service: unknown,
+): Pick<
+  VirtualService,
+  "internalPolicy" | "externalPolicy" | "affinitySeconds" | "healthCheckNodePort"
+> {
+  const healthCheckNodePort = portNumberOf(fieldAt(service, "spec", "healthCheckNodePort"));
+  return {
+    internalPolicy: policyOf(fieldAt(service, "spec", "internalTrafficPolicy")),
+    externalPolicy: policyOf(fieldAt(service, "spec", "externalTrafficPolicy")),
+    ...affinityOf(service),
+    ...(healthCheckNodePort !== undefined && { healthCheckNodePort }),
+  };
+}
+
+/** CIDRs of the family; one that cannot be read admits nobody. */
+function sourceRangesOf(service: unknown, family: Family): Pick<VirtualService, "sourceRanges"> {
+  const listed = listOf(fieldAt(service, "spec", "loadBalancerSourceRanges")) ?? [];
+  if (listed.length === 0) return {};
+  const prefixes = listed.map((text) =>
+    typeof text === "string" ? tryParsePrefix(text.trim()) : undefined,
+  );
+  const own = prefixes.filter((prefix) => prefix?.family === family);
+  return {
+    sourceRanges: own
+      .map((prefix) => prefix && formatPrefix(prefix))
+      .filter((text) => text !== undefined),
+  };
 }
 
 /** None for a Service that is a name only (ExternalName, headless) or could not be understood. */
@@ -123,32 +195,28 @@ export function translateService(
   const namespace = stringOf(fieldAt(service, "metadata", "namespace"));
   const type = fieldAt(service, "spec", "type") ?? "ClusterIP";
   if (name === undefined || namespace === undefined || type === "ExternalName") return [];
-  const sticky = fieldAt(service, "spec", "sessionAffinity") === "ClientIP";
-  const localOnly = fieldAt(service, "spec", "internalTrafficPolicy") === "Local";
+  const common = commonOf(service);
   const found: VirtualService[] = [];
   for (const value of listOf(fieldAt(service, "spec", "ports")) ?? []) {
     const port = portOf(value);
     if (port === undefined) continue;
+    const nodePort = portNumberOf(fieldOf(value, "nodePort"));
     for (const each of families) {
-      const own = addressesOf(clusterAddressesOf(service), each.family);
-      const outer = addressesOf(externalAddressesOf(service), each.family);
-      const places = [
-        { suffix: "", addresses: own, localOnly },
-        { suffix: " external", addresses: outer, localOnly: false },
-      ].filter(({ addresses }) => addresses.length > 0);
-      if (places.length === 0) continue;
-      const backends = backendsOf(slices, port, each);
-      for (const place of places) {
-        found.push({
-          id: `${namespace}/${name} ${port.protocol}/${port.port} ${each.type}${place.suffix}`,
-          domain,
-          protocol: port.protocol,
-          frontends: frontendsOf(place.addresses, port),
-          localOnly: place.localOnly,
-          sticky,
-          backends,
-        });
-      }
+      const frontends = frontendsOf(service, port, each.family);
+      if (frontends.length === 0) continue;
+      found.push({
+        id: `${namespace}/${name} ${port.protocol}/${port.port} ${each.type}`,
+        name: `${namespace}/${name}`,
+        portName: port.name,
+        domain,
+        protocol: port.protocol,
+        family: each.family,
+        frontends,
+        ...(nodePort !== undefined && { nodePort }),
+        ...common,
+        ...sourceRangesOf(service, each.family),
+        backends: backendsOf(slices, port, each),
+      });
     }
   }
   return found;

@@ -53,4 +53,6 @@ export interface Node {
   readonly addresses: readonly string[];
   /** Every address that it is known by, for rules that name nodes; `addresses` among them. */
   readonly knownAddresses: readonly string[];
+  /** The topology's zone that it stands in (not a zone of networks); absent: not known. */
+  readonly zone?: string;
 }

@@ -102,17 +102,21 @@ const resources: fc.Arbitrary<Resource> = fc.oneof(
   fc.record({
     kind: one("service" as const),
     id: fc.constantFrom("s1", "s2"),
+    name: fc.constant("shop/web"),
+    portName: fc.constant(""),
     domain: fc.constantFrom("d1", "d2"),
+    family: fc.constantFrom(4 as const, 6 as const),
     protocol: mostly("TCP", "UDP", "SCTP"),
     frontends: some(
       fc.record({
         address: fc.constantFrom("10.96.0.1", "10.96.0.2", "fd00:96::1", "nonsense"),
         port: fc.constantFrom(80, 443),
+        scope: fc.constantFrom("cluster" as const, "external" as const),
       }),
       3,
     ),
-    localOnly: fc.boolean(),
-    sticky: fc.boolean(),
+    internalPolicy: fc.constantFrom("Cluster" as const, "Local" as const),
+    externalPolicy: fc.constantFrom("Cluster" as const, "Local" as const),
   }),
   fc.record({
     kind: one("backend" as const),

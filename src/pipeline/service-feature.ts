@@ -5,6 +5,7 @@ import { type Address, type Family, formatAddress, tryParseAddress } from "../ne
 import { type PortProtocol, protocolNumbers } from "../net/protocol.ts";
 import type { KnownFieldName } from "../openflow/field.ts";
 import type { Flow } from "../openflow/flow.ts";
+import type { FrontendScope } from "../model/service.ts";
 import { hashOf } from "../southbound/digest.ts";
 import type { BackendResource, ServiceResource } from "../southbound/resources.ts";
 import { Claims } from "./claims.ts";
@@ -27,6 +28,8 @@ import { serviceOf } from "./service-match.ts";
 
 /** Where connections to one virtual address and port, or to one backend, go. */
 interface Target {
+  /** Only of a frontend. */
+  readonly scope?: FrontendScope;
   readonly domain: string;
   readonly protocol: PortProtocol;
   readonly address: Address;
@@ -35,10 +38,14 @@ interface Target {
 
 function targetOf(
   { domain, protocol }: ServiceResource,
-  { address: text, port }: { readonly address: string; readonly port: number },
+  {
+    address: text,
+    port,
+    scope,
+  }: { readonly address: string; readonly port: number; readonly scope?: FrontendScope },
 ): Target | undefined {
   const address = tryParseAddress(text);
-  return address && { domain, protocol, address, port };
+  return address && { domain, protocol, address, port, ...(scope && { scope }) };
 }
 
 function addressKeyOf({ domain, address }: Target): string {
@@ -158,15 +165,29 @@ export class ServiceFeature implements Feature {
     if (service === undefined) return [];
     const report = (message: string): void =>
       context.report({ resource: { kind: "service", id }, message });
-    const number = context.number("service", id);
     const own = frontendsOf(service).filter((target) => {
       if (this.#frontends.owner(keyOf(target)) === id) return true;
       report(`${formatAddress(target.address)} port ${target.port} belongs to several services`);
       return false;
     });
-    const family = own[0]?.address.family;
-    if (family === undefined) return [];
-    const backends = this.#backendsOf(service, family);
+    const isSplit = service.internalPolicy === "Local";
+    return (["cluster", "external"] as const).flatMap((scope) => {
+      const targets = own.filter((target) => target.scope === scope);
+      if (targets.length === 0) return [];
+      const key = isSplit && scope === "external" ? `${id} external` : id;
+      return this.#renderFrontends(service, targets, { key, scope }, context);
+    });
+  }
+
+  #renderFrontends(
+    service: ServiceResource,
+    own: readonly Target[],
+    { key, scope }: { readonly key: string; readonly scope: FrontendScope },
+    context: RenderContext,
+  ): readonly Flow[] {
+    const { family } = service;
+    const backends = this.#backendsOf(service, scope);
+    const number = context.number("service", key);
     const choice = renderChoice(number, backends, hashFieldsOf(service, family), context);
     return own
       .filter((target) => target.address.family === family)
@@ -185,12 +206,14 @@ export class ServiceFeature implements Feature {
   }
 
   /** Those that this node's clients may be sent to, each once. */
-  #backendsOf(service: ServiceResource, family: Family): readonly Target[] {
+  #backendsOf(service: ServiceResource, scope: FrontendScope): readonly Target[] {
+    const { family, internalPolicy } = service;
+    const localOnly = scope === "cluster" && internalPolicy === "Local";
     const backends = Array.from(this.#backendsByService.get(service.id), (id) =>
       this.#facts.get("backend", id),
     )
       .filter((backend) => backend !== undefined)
-      .filter(({ node }) => !service.localOnly || node === this.#node);
+      .filter(({ node }) => !localOnly || node === this.#node);
     const ready = backends.filter((backend) => backend.ready);
     const targets = new Map<string, Target>();
     for (const backend of ready.length > 0 ? ready : backends) {
@@ -253,11 +276,11 @@ export class ServiceFeature implements Feature {
 
 /** By which fields connections are spread; none for what the datapath's own hash does as well. */
 function hashFieldsOf(
-  { protocol, sticky }: ServiceResource,
+  { protocol, affinitySeconds }: ServiceResource,
   family: Family,
 ): readonly KnownFieldName[] {
   const { source, destination } = familyFields[family];
-  if (sticky) return [source];
+  if (affinitySeconds !== undefined) return [source];
   // The datapath's hash leaves the ports of UDP out, and all queries of a client would go to one server.
   return protocol === "UDP" ? [source, destination, "udp_src", "udp_dst"] : [];
 }

@@ -21,7 +21,12 @@ const domain = Type.Object({
   unmasqueraded: Type.Optional(texts),
   serviceCidrs: Type.Optional(texts),
 });
-const node = Type.Object({ kind: Type.Literal("node"), id: text, addresses: texts });
+const node = Type.Object({
+  kind: Type.Literal("node"),
+  id: text,
+  addresses: texts,
+  zone: Type.Optional(text),
+});
 const endpoint = Type.Object({
   kind: Type.Literal("endpoint"),
   id: text,
@@ -71,14 +76,27 @@ const rule = Type.Object({
 });
 
 const servicePort = Type.Integer({ minimum: 1, maximum: 65535 });
+const trafficPolicy = Type.Union([Type.Literal("Cluster"), Type.Literal("Local")]);
+const frontend = Type.Object({
+  address: text,
+  port: servicePort,
+  scope: Type.Union([Type.Literal("cluster"), Type.Literal("external")]),
+});
 const service = Type.Object({
   kind: Type.Literal("service"),
   id: text,
+  name: text,
+  portName: text,
   domain: text,
   protocol: portProtocol,
-  frontends: Type.Array(Type.Object({ address: text, port: servicePort })),
-  localOnly: Type.Boolean(),
-  sticky: Type.Boolean(),
+  family: Type.Union([Type.Literal(4), Type.Literal(6)]),
+  frontends: Type.Array(frontend),
+  nodePort: Type.Optional(servicePort),
+  internalPolicy: trafficPolicy,
+  externalPolicy: trafficPolicy,
+  affinitySeconds: Type.Optional(Type.Integer({ minimum: 1 })),
+  healthCheckNodePort: Type.Optional(servicePort),
+  sourceRanges: Type.Optional(texts),
 });
 const backend = Type.Object({
   kind: Type.Literal("backend"),
@@ -88,6 +106,9 @@ const backend = Type.Object({
   port: servicePort,
   node: text,
   ready: Type.Boolean(),
+  zones: Type.Optional(texts),
+  nodes: Type.Optional(texts),
+  weight: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535 })),
 });
 
 const resourceSchemas = { domain, node, group, rule, posture, endpoint, backend, service };

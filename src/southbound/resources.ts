@@ -2,7 +2,8 @@
 // Shared by all nodes: domain, node, endpoint, backend, service. Limited to the nodes with a subject of the policy (its span):
 // posture, rule, group. A resource whose references are missing matches nothing, so a gap can only drop.
 import type { Action, Direction, Tier } from "../model/policy.ts";
-import type { Frontend } from "../model/service.ts";
+import type { Frontend, TrafficPolicy } from "../model/service.ts";
+import type { Family } from "../net/address.ts";
 import type { PortProtocol } from "../net/protocol.ts";
 
 export interface DomainResource {
@@ -23,6 +24,8 @@ export interface NodeResource {
   readonly id: string;
   /** Underlay addresses; the first is its VTEP. */
   readonly addresses: readonly string[];
+  /** The topology's zone that it stands in; absent: not known. */
+  readonly zone?: string;
 }
 
 export interface EndpointResource {
@@ -93,19 +96,34 @@ export interface RuleResource {
   readonly ruleIndex: number;
 }
 
-/** Connections to any of its frontends go to one of its backends. */
+/** Connections to any of its frontends, or to its node port, go to one of its backends. */
 export interface ServiceResource {
   readonly kind: "service";
-  /** e.g. `shop/web http IPv4`. */
+  /** e.g. `shop/web TCP/80 IPv4`. */
   readonly id: string;
+  /** For people and records: the object that it comes from, `NAMESPACE/NAME`, and the port's name, which may be empty. */
+  readonly name: string;
+  readonly portName: string;
   readonly domain: string;
   readonly protocol: PortProtocol;
-  /** Of one family, each in no other service of the domain and protocol. */
+  readonly family: Family;
+  /** Of the family, each in no other service of the domain and protocol. */
   readonly frontends: readonly Frontend[];
-  /** Whether only backends on the client's own node count. */
-  readonly localOnly: boolean;
-  /** Whether all connections of a client's address go to the same backend, as long as it is there. */
-  readonly sticky: boolean;
+  /** The port at the addresses of every node, of the family. */
+  readonly nodePort?: number;
+  /** Whether only backends on the client's own node count for frontends of scope `cluster`. */
+  readonly internalPolicy: TrafficPolicy;
+  /**
+   * Whether only backends on the node at which it arrives count for a client outside the pools that comes to an external
+   * frontend or to the node port. Pods and nodes that do so go by `Cluster`.
+   */
+  readonly externalPolicy: TrafficPolicy;
+  /** How long all connections of a client's address go to the same backend; absent: each connection for itself. */
+  readonly affinitySeconds?: number;
+  /** Where each node says by HTTP whether it has a backend. */
+  readonly healthCheckNodePort?: number;
+  /** CIDRs of the only clients outside the pools that may use external frontends; absent: all. Empty: none. */
+  readonly sourceRanges?: readonly string[];
 }
 
 export interface BackendResource {
@@ -119,6 +137,11 @@ export interface BackendResource {
   readonly node: string;
   /** One that is not ready is used only where no other is left. */
   readonly ready: boolean;
+  /** Zones and nodes whose clients it is meant for; absent: all. */
+  readonly zones?: readonly string[];
+  readonly nodes?: readonly string[];
+  /** Its share of new connections beside the others'; 1 when absent. */
+  readonly weight?: number;
 }
 
 export type Resource =

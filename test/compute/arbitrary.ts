@@ -226,18 +226,26 @@ const serviceNames = ["s1", "s2"];
 function virtualService(id: string): fc.Arbitrary<VirtualService> {
   const port = fc.constantFrom(80, 443);
   const frontend = fc.record(
-    { address: fc.constantFrom("10.96.0.1", "10.96.0.2"), port },
+    {
+      address: fc.constantFrom("10.96.0.1", "10.96.0.2"),
+      port,
+      scope: fc.constantFrom("cluster" as const, "external" as const),
+    },
     { noNullPrototype: true },
   );
+  const trafficPolicy = fc.constantFrom("Cluster" as const, "Local" as const);
   return fc.record({
     id: fc.constant(id),
+    name: fc.constant(`shop/${id}`),
+    portName: fc.constantFrom("", "http"),
+    family: fc.constant(4 as const),
     domain: fc.constantFrom(...domainNames),
     protocol: fc.constantFrom("TCP" as const, "UDP" as const),
     frontends: fc.array(frontend, {
       maxLength: 2,
     }),
-    localOnly: fc.boolean(),
-    sticky: fc.boolean(),
+    internalPolicy: trafficPolicy,
+    externalPolicy: trafficPolicy,
     backends: fc.uniqueArray(
       fc.record({
         address: fc.constantFrom("10.0.0.1", "10.0.0.2", "192.0.2.1"),

@@ -24,15 +24,19 @@ function service(
   changes: { localOnly?: boolean; sticky?: boolean; ports?: readonly number[] } = {},
 ): Resource {
   const { localOnly = false, sticky = false, ports = [15432] } = changes;
-  const frontends = ports.map((port) => ({ address, port }));
+  const frontends = ports.map((port) => ({ address, port, scope: "cluster" as const }));
   return {
     kind: "service",
     id,
+    name: id,
+    portName: "",
     domain: "default",
     protocol: "TCP",
+    family: address.includes(":") ? 6 : 4,
     frontends,
-    localOnly,
-    sticky,
+    internalPolicy: localOnly ? "Local" : "Cluster",
+    externalPolicy: "Cluster",
+    ...(sticky && { affinitySeconds: 10_800 }),
   };
 }
 
@@ -176,11 +180,14 @@ describe("services on a switch", () => {
     const dns: Resource = {
       kind: "service",
       id: udp,
+      name: udp,
+      portName: "",
       domain: "default",
       protocol: "UDP",
-      frontends: [{ address: "10.96.0.16", port: 53 }],
-      localOnly: false,
-      sticky: false,
+      family: 4,
+      frontends: [{ address: "10.96.0.16", port: 53, scope: "cluster" }],
+      internalPolicy: "Cluster",
+      externalPolicy: "Cluster",
     };
     await apply([dns, ...backends(udp)]);
     const ends = "udp,nw_src=10.0.1.3,nw_dst=10.96.0.16,nw_ttl=64,udp_dst=53";
