@@ -4,6 +4,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { type ConformanceCase, families } from "../test/conformance/case.ts";
 import { cyclonusCases } from "../test/conformance/cyclonus.ts";
 import { netpolCases } from "../test/conformance/netpol.ts";
+import type { ProfileCase, ProfileFeature } from "../test/conformance/profile-parts.ts";
+import { profileCases } from "../test/conformance/profile.ts";
 import { renderParts } from "./rendered-parts.ts";
 
 /** The page, as a URL of the file. */
@@ -43,9 +45,36 @@ function renderCyclonus(): string {
     .join("\n\n");
 }
 
+const features: Readonly<Record<ProfileFeature, string>> = {
+  standard: "Standard features",
+  "named ports": "Experimental: named ports",
+  "nodes as peers": "Experimental: nodes as peers",
+};
+
+function renderProfileRows(cases: readonly ProfileCase[]): string {
+  const rows = cases.flatMap(({ upstream, steps }) =>
+    steps.map((step) => {
+      const count = connections({ upstream, steps: [step] });
+      return [upstream, step.name, String(count), result];
+    }),
+  );
+  return renderRows(["upstream's test", "step", "connections", "result"], rows);
+}
+
+function renderProfile(): string {
+  const cases = profileCases();
+  return Object.entries(features)
+    .map(([feature, title]) => {
+      const own = cases.filter((each) => each.feature === feature);
+      return `### ${title}\n\n${renderProfileRows(own)}`;
+    })
+    .join("\n\n");
+}
+
 const parts: Readonly<Record<string, () => string>> = {
   netpol: renderNetpol,
   cyclonus: renderCyclonus,
+  profile: renderProfile,
 };
 
 /** The page with everything between its markers rendered again. @throws {Error} when a marker names no part */

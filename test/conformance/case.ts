@@ -14,6 +14,7 @@ export interface Service {
 export interface Cell extends Service {
   /** `namespace/pod`. */
   readonly from: string;
+  /** `namespace/pod`, or `node:n1`. */
   readonly to: string;
 }
 
@@ -39,7 +40,7 @@ export interface ConformanceCase {
 }
 
 export const families = [4, 6] as const satisfies readonly Family[];
-export const namespaces = ["x", "y", "z"] as const;
+const namespaces = ["x", "y", "z"] as const;
 const podNames = ["a", "b", "c"] as const;
 const nodes = ["n1", "n2", "n3"] as const;
 
@@ -54,7 +55,7 @@ export const ports: Readonly<Record<string, string>> = Object.fromEntries(
   }),
 );
 
-export const allPods: readonly string[] = namespaces.flatMap((namespace) =>
+const allPods: readonly string[] = namespaces.flatMap((namespace) =>
   podNames.map((pod) => `${namespace}/${pod}`),
 );
 
