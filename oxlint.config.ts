@@ -9,6 +9,7 @@ const pureFolders: Record<string, readonly string[]> = {
   apimachinery: ["net"],
   kinds: ["net", "apimachinery"],
   model: ["net"],
+  dns: ["net", "model"],
   kubernetes: ["net", "apimachinery", "kinds", "model"],
   ipam: ["net"],
   policy: ["net", "model"],

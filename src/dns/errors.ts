@@ -1,0 +1,4 @@
+/** A message that is not one of RFC 1035. */
+export class MessageError extends Error {
+  override readonly name = "MessageError";
+}
