@@ -6,6 +6,7 @@ const pureFolders: Record<string, readonly string[]> = {
   wire: [],
   openflow: ["net", "wire"],
   ovsdb: ["wire"],
+  netlink: ["net", "wire"],
   apimachinery: ["net"],
   kinds: ["net", "apimachinery"],
   model: ["net"],
@@ -24,6 +25,7 @@ const pure = Object.keys(pureFolders);
 const driverFolders: Record<string, readonly string[]> = {
   runtime: ["wire"],
   store: ["runtime"],
+  kernel: ["wire", "netlink"],
   switch: ["net", "wire", "openflow", "ovsdb", "runtime"],
   client: ["net", "apimachinery", "kinds", "runtime"],
 };
@@ -32,8 +34,8 @@ const driverFolders: Record<string, readonly string[]> = {
 const serviceFolders: Record<string, readonly string[]> = {
   apiserver: [...pure, "runtime", "store"],
   controller: [...pure, "runtime", "client"],
-  agent: [...pure, "runtime", "switch"],
-  lab: [...pure, "runtime", "client", "switch"],
+  agent: [...pure, "runtime", "kernel", "switch"],
+  lab: [...pure, "runtime", "kernel", "client", "switch"],
   cli: [...pure, "runtime", "client", "lab"],
 };
 
@@ -110,6 +112,8 @@ export default defineConfig({
     "typescript/consistent-return": "off",
     // fast-check is used as `fc.property(…)`, as its documentation does.
     "import/no-named-as-default-member": "off",
+    // A thread has no origin.
+    "unicorn/require-post-message-target-origin": "off",
     eqeqeq: "error",
     "no-console": "error",
     "max-params": ["error", { max: 4 }],

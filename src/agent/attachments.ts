@@ -11,6 +11,8 @@ import {
   prefixOf,
   widthOf,
 } from "../net/address.ts";
+import { KernelError } from "../kernel/errors.ts";
+import { CommandError } from "../runtime/errors.ts";
 import type { Log } from "../runtime/log.ts";
 import type { AttachRequest, Attached, DetachRequest, Detached } from "../southbound/attachment.ts";
 import type { EndpointResource } from "../southbound/resources.ts";
@@ -19,18 +21,16 @@ import type { OvsBridge } from "../switch/ovs-bridge.ts";
 import type { AgentMetrics } from "./agent-metrics.ts";
 import { Batcher } from "./batcher.ts";
 import {
-  type InterfacePlan,
   createInterface,
   deleteInterfaces,
-  gateways,
   listInterfaces,
   listLargerInterfaces,
   reduceMtu,
 } from "./container-interface.ts";
-import { CommandError } from "../runtime/errors.ts";
 import type { AttachmentName } from "../cni/network-config.ts";
 import { type ExpectedInterface, findInterfaceFaults } from "./container-check.ts";
 import { AttachError } from "./errors.ts";
+import { type InterfacePlan, gateways } from "./interface-plan.ts";
 import { requireNetns } from "./netns.ts";
 import type { Readiness } from "./readiness.ts";
 import type { StateFile, StoredAttachment } from "./state-file.ts";
@@ -139,7 +139,7 @@ export class Attachments {
     );
   }
 
-  /** For a container that went while there was no agent: `recover` does the rest. @throws {CommandError} */
+  /** For a container that went while there was no agent: `recover` does the rest. @throws {KernelError} */
   async forget({ container, interface: name }: AttachmentName): Promise<void> {
     await deleteInterfaces([portNameOf(container, name)]);
   }
@@ -217,10 +217,11 @@ export class Attachments {
     const endpoint = await readiness.endpoint(key, signal);
     requireAsked(endpoint, request);
     const known = this.#records.get(port);
-    const interfaces = await listInterfaces();
     const mtu = chooseMtu(request.mtu, await this.#options.mtu());
     const whole =
-      known?.endpoint === request.endpoint && known.netns === request.netns && interfaces.has(port);
+      known?.endpoint === request.endpoint &&
+      known.netns === request.netns &&
+      (await listInterfaces()).has(port);
     if (!whole) {
       if (known !== undefined) await this.#remove(port);
       const record = this.#newRecord(port, request, await database.bridge(signal));
@@ -363,6 +364,7 @@ function asAttachError(error: unknown): AttachError {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof UnavailableError)
     return new AttachError("timeout", message, { cause: error });
-  const code = error instanceof CommandError ? "invalid" : "internal";
+  const code =
+    error instanceof CommandError || error instanceof KernelError ? "invalid" : "internal";
   return new AttachError(code, message, { cause: error });
 }

@@ -2,7 +2,7 @@
 // other and pods reach the outside. Routes and a fixed neighbour; netfilter.ts says under which addresses.
 import { type Family, formatPrefix, parseAddress, parsePrefix } from "../net/address.ts";
 import { runCommand, runIp } from "../runtime/command.ts";
-import { gateways } from "./container-interface.ts";
+import { gateways } from "./interface-plan.ts";
 import type { KernelSettings } from "./kernel-settings.ts";
 import { type NetfilterPlan, applyNetfilter } from "./netfilter.ts";
 

@@ -1,13 +1,12 @@
-// The system calls that Node does not offer, through koffi: setns(2), raw sockets and epoll(7). Everything that calls C
-// is in this file.
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { constants } from "node:os";
+// The system calls that Node does not offer, through koffi: raw sockets and epoll(7).
+import { closeSync, readSync, writeSync } from "node:fs";
 import koffi from "koffi";
+import { KernelError } from "../../kernel/errors.ts";
+import { errorName, inNetns } from "../../kernel/system-calls.ts";
 import { type Address, parseAddress } from "../../net/address.ts";
 import { LabError } from "../errors.ts";
 
 const libc = koffi.load("libc.so.6");
-const setns = libc.func("int setns(int fd, int nstype)");
 const socket = libc.func("int socket(int domain, int type, int protocol)");
 const bind = libc.func("int bind(int fd, const uint8_t *address, uint32_t length)");
 const setsockopt = libc.func(
@@ -29,7 +28,6 @@ const epollWait = libc.func(
 const eventfd = libc.func("int eventfd(unsigned int value, int flags)");
 
 // Values of Linux, the same on x86-64 and arm64.
-const CLONE_NEWNET = 0x40000000;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
@@ -45,12 +43,6 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 
-/** Name of an error number, e.g. `ECONNREFUSED`. */
-function errorName(number: number): string {
-  const names = Object.entries(constants.errno);
-  return names.find(([, value]) => value === number)?.[0] ?? `error ${number}`;
-}
-
 /** A failed system call; `code` is named as Node names it. */
 export class SystemCallError extends LabError {
   readonly code: string;
@@ -64,34 +56,6 @@ export class SystemCallError extends LabError {
 function check(call: string, result: number): number {
   if (result >= 0) return result;
   throw new SystemCallError(call, errorName(koffi.errno()));
-}
-
-let home: number | undefined;
-
-/**
- * Runs `create` with the calling thread in another network namespace. Sockets made there stay there, also for what is
- * done with them later. `create` must be synchronous through and through: what it defers runs at home.
- * @throws {LabError} when there is no such namespace.
- */
-export function inNetns<T>(path: string, create: () => T): T {
-  home ??= openSync("/proc/thread-self/ns/net", "r");
-  let there: number;
-  try {
-    there = openSync(path, "r");
-  } catch (cause) {
-    throw new LabError(`no network namespace ${path}`, { cause });
-  }
-  try {
-    check(`setns ${path}`, Number(setns(there, CLONE_NEWNET)));
-    try {
-      return create();
-    } finally {
-      // Going on in the wrong namespace would be worse than not going on.
-      if (Number(setns(home, CLONE_NEWNET)) < 0) process.abort();
-    }
-  } finally {
-    closeSync(there);
-  }
 }
 
 /** sockaddr_in or sockaddr_in6; `undefined` is any address of both families. */
@@ -114,7 +78,11 @@ function socketAddress(address: Address | undefined, port: number): Buffer {
 function openSocket(netns: string, family: 4 | 6, type: number, protocol = 0): number {
   const flags = type | SOCK_NONBLOCK | SOCK_CLOEXEC;
   const domain = family === 4 ? AF_INET : AF_INET6;
-  return inNetns(netns, () => check("socket", Number(socket(domain, flags, protocol))));
+  try {
+    return inNetns(netns, () => check("socket", Number(socket(domain, flags, protocol))));
+  } catch (cause) {
+    throw cause instanceof KernelError ? new LabError(cause.message, { cause }) : cause;
+  }
 }
 
 function bindTo(fd: number, address: Address | undefined, port: number): void {
