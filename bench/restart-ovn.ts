@@ -2,21 +2,10 @@
 // there are to be flows, and ovn-controller killed and started again.
 import { execFileSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { join } from "node:path";
-import { cleanup } from "../src/lab/network/cleanup.ts";
-import { LabNetwork } from "../src/lab/network/lab-network.ts";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { runCommand } from "../src/runtime/command.ts";
-import type { OvsdbClient } from "../src/switch/ovsdb-client.ts";
 import { Conversation, EchoServer, Ping, Traffic } from "../test/lab/traffic.ts";
-import { installOvn, startDatabase } from "./realisation-ovn.ts";
-import { Daemon, until } from "./realisation-switch.ts";
-
-const pods = [
-  { name: "client", mac: "0a:00:00:00:00:01", address: "10.0.0.1" },
-  { name: "server", mac: "0a:00:00:00:00:02", address: "10.0.0.2" },
-] as const;
+import { OvnNodes } from "./ovn-nodes.ts";
+import { until } from "./realisation-switch.ts";
 
 /** What became of the traffic. */
 export interface Outcome {
@@ -42,90 +31,30 @@ function countFlows(rundir: string): number {
   return Number(/flow_count=(\d+)/.exec(text)?.[1] ?? 0);
 }
 
-function attach(
-  netns: string,
-  podNetns: string,
-  { name, mac, address }: (typeof pods)[number],
-): void {
-  const script = `
-    ip link add ${name} mtu 1400 type veth peer name eth0 mtu 1400 address ${mac} netns ${podNetns}
-    ip link set ${name} up
-    nsenter --net=${podNetns} sh -ec 'ethtool -K eth0 tx off >/dev/null; ip link set eth0 up; ip addr add ${address}/24 dev eth0'`;
-  execFileSync("nsenter", [`--net=${netns}`, "sh", "-ec", script]);
+/** Those of a server that the client and the address set `outside` may reach. */
+function aclsOf(server: string, client: string) {
+  const to = `outport == "${server}"`;
+  const allow = { priority: 1000, action: "allow-related" };
+  return [
+    { ...allow, match: `${to} && ip4.src == $outside` },
+    { ...allow, match: `${to} && ip4.src == ${client}` },
+    { priority: 900, action: "drop", match: `${to} && ip4` },
+  ];
 }
 
 export async function measureOvn(options: OvnOptions): Promise<Outcome> {
-  installOvn();
   await using stack = new AsyncDisposableStack();
-  const root = mkdtempSync(join(tmpdir(), "isobar-ovn-"));
-  const name = `o${process.pid}`;
-  stack.defer(() => rmSync(root, { recursive: true, force: true }));
-  const network = await LabNetwork.create({ name, nodes: ["node"], externalHosts: [], root });
-  stack.defer(async () => {
-    await network.destroy();
-    await cleanup(name, root);
-  });
-  const [node] = network.nodes;
+  const ovn = await OvnNodes.start(1, stack);
+  const [node] = ovn.nodes;
   if (node === undefined) throw new Error("no node");
-  const { netns, rundir, databaseSocket } = node;
-  const control = (...args: string[]): void => {
-    execFileSync("ovs-vsctl", [`--db=unix:${databaseSocket}`, ...args]);
-  };
-  control(
-    "add-br",
-    "br-int",
-    "--",
-    "set",
-    "bridge",
-    "br-int",
-    "datapath_type=netdev",
-    "fail_mode=secure",
-  );
-  const netnses = await network.createPods(pods.map((pod) => `ovn/${pod.name}`));
-  for (const [index, pod] of pods.entries()) {
-    attach(netns, netnses[index]!, pod);
-    control(
-      "add-port",
-      "br-int",
-      pod.name,
-      "--",
-      "set",
-      "interface",
-      pod.name,
-      `external_ids:iface-id=${pod.name}`,
-    );
-  }
-  const northbound = await startDatabase(rundir, "nb", stack);
-  const southbound = await startDatabase(rundir, "sb", stack);
-  const ids = {
-    "system-id": "chassis",
-    "ovn-remote": `unix:${rundir}/sb.sock`,
-    "ovn-encap-type": "geneve",
-    "ovn-encap-ip": "127.0.0.1",
-    "ovn-bridge": "br-int",
-  };
-  control(
-    "set",
-    "open",
-    ".",
-    ...Object.entries(ids).map(([key, value]) => `external_ids:${key}="${value}"`),
-  );
-  const env = { OVN_RUNDIR: rundir, OVS_RUNDIR: rundir, OVN_LOGDIR: rundir, OVN_DBDIR: rundir };
-  const daemon = { folder: rundir, env };
-  const databases = [`--ovnnb-db=unix:${rundir}/nb.sock`, `--ovnsb-db=unix:${rundir}/sb.sock`];
-  stack.use(new Daemon("ovn-northd", ["ovn-northd", ...databases], daemon));
-  const command = ["nsenter", `--net=${netns}`, "ovn-controller", `unix:${databaseSocket}`];
-  let controller = new Daemon("ovn-controller", command, daemon);
-  stack.defer(async () => await controller[Symbol.asyncDispose]());
-  const chassis = await southbound.monitor({ Chassis: { columns: ["name"] } });
-  await until("a chassis", () => chassis.rows("Chassis").size === 1 || undefined);
-  await populate(northbound, options.addresses);
-  await until("OVN's flows", () => countFlows(rundir) > options.addresses || undefined);
-  console.log(`OVN: ${countFlows(rundir)} flows`);
+  await ovn.addAddressSet("outside", addressesOf(options.addresses));
+  const ports = ["client", "server"].map((name) => ({ name, node }));
+  const [client, server] = await ovn.createSwitch(ports, aclsOf("server", "10.4.0.1"));
+  await until("OVN's flows", () => countFlows(node.rundir) > options.addresses || undefined);
+  console.log(`OVN: ${countFlows(node.rundir)} flows`);
 
-  const [client = "", server = ""] = netnses;
-  const route = { netns: client, to: pods[1].address, port: options.port };
-  stack.use(new EchoServer(server, options.port));
+  const route = { netns: client!.netns, to: server!.address, port: options.port };
+  stack.use(new EchoServer(server!.netns, options.port));
   const pid = node.processes.switch;
   for (const one of [pid, process.pid]) {
     await runCommand(["chrt", "--all-tasks", "--rr", "--pid", "1", String(one)]);
@@ -141,8 +70,7 @@ export async function measureOvn(options: OvnOptions): Promise<Outcome> {
   let awayMs = 0;
   const report = await traffic.during(async () => {
     await sleep(1_000);
-    await controller[Symbol.asyncDispose]();
-    controller = new Daemon("ovn-controller", command, daemon);
+    await ovn.restartController(node);
     const end = performance.now() + 20_000;
     let silentSince = performance.now();
     let answered = traffic.pings[0]?.answered ?? 0;
@@ -152,7 +80,7 @@ export async function measureOvn(options: OvnOptions): Promise<Outcome> {
       if (now > answered) silentSince = performance.now();
       answered = now;
       awayMs = Math.max(awayMs, performance.now() - silentSince);
-      least = Math.min(least, countFlows(rundir));
+      least = Math.min(least, countFlows(node.rundir));
     }
   }, 5_000);
   return {
@@ -165,64 +93,9 @@ export async function measureOvn(options: OvnOptions): Promise<Outcome> {
   };
 }
 
-async function populate(northbound: OvsdbClient, addresses: number): Promise<void> {
-  const texts = Array.from(
-    { length: addresses },
+function addressesOf(count: number): readonly string[] {
+  return Array.from(
+    { length: count },
     (_, n) => `11.${n >> 15}.${(n >> 7) & 255}.${(n & 127) * 2}`,
   );
-  const port = (n: number) => ({ namedUuid: `port${n}` });
-  await northbound.transact([
-    ...pods.map(
-      ({ name, mac, address }, n) =>
-        ({
-          op: "insert",
-          table: "Logical_Switch_Port",
-          row: { name, addresses: `${mac} ${address}` },
-          uuidName: `port${n}`,
-        }) as const,
-    ),
-    { op: "insert", table: "Address_Set", row: { name: "outside", addresses: texts } },
-    {
-      op: "insert",
-      table: "ACL",
-      row: {
-        direction: "to-lport",
-        priority: 1000,
-        match: 'outport == "server" && ip4.src == $outside',
-        action: "allow-related",
-      },
-      uuidName: "outside",
-    },
-    {
-      op: "insert",
-      table: "ACL",
-      row: {
-        direction: "to-lport",
-        priority: 1000,
-        match: 'outport == "server" && ip4.src == 10.0.0.1',
-        action: "allow-related",
-      },
-      uuidName: "inside",
-    },
-    {
-      op: "insert",
-      table: "ACL",
-      row: {
-        direction: "to-lport",
-        priority: 900,
-        match: 'outport == "server" && ip4',
-        action: "drop",
-      },
-      uuidName: "drop",
-    },
-    {
-      op: "insert",
-      table: "Logical_Switch",
-      row: {
-        name: "bench",
-        ports: [port(0), port(1)],
-        acls: ["outside", "inside", "drop"].map((namedUuid) => ({ namedUuid })),
-      },
-    },
-  ]);
 }
