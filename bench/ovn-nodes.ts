@@ -15,7 +15,8 @@ import { type Host, attachHost } from "./forwarding-path.ts";
 import { installOvn, startDatabase } from "./realisation-ovn.ts";
 import { Daemon, until } from "./realisation-switch.ts";
 
-const confirmTimeoutMs = 120_000;
+/** Far more than it takes where nothing else runs. */
+const confirmTimeoutMs = 600_000;
 
 export interface OvnPort extends Host {
   readonly name: string;
