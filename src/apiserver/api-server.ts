@@ -12,6 +12,14 @@ import { makeHttpServer } from "./http-server.ts";
 import { runNamespaceController } from "./namespace-controller.ts";
 import { ObjectService } from "./object-service.ts";
 import { OpenApiDocuments } from "./openapi-documents.ts";
+import { ServiceAllocator } from "./service-allocator.ts";
+import {
+  type ServiceNetwork,
+  ServicePools,
+  defaultServiceNetwork,
+  firstServiceAddress,
+} from "./service-pools.ts";
+import { ensureApiService, repairReservations } from "./service-setup.ts";
 import { ensureSystemNamespaces } from "./system-namespaces.ts";
 import { ServerMetrics } from "./server-metrics.ts";
 import { WatchStreams } from "./watch-streams.ts";
@@ -24,6 +32,10 @@ export interface ApiServerOptions {
   readonly tokens: readonly TokenUser[];
   /** `127.0.0.1` and any free port when absent. */
   readonly listen?: { readonly host?: string; readonly port?: number };
+  /** Where Services' addresses and node ports come from; as usual when absent. */
+  readonly services?: ServiceNetwork;
+  /** The address by which pods reach the server, at the port it listens on; they cannot when absent. */
+  readonly advertise?: string;
   readonly log: Log;
   readonly now?: () => Date;
   readonly bookmarkIntervalMs?: number;
@@ -48,7 +60,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
   const { store, log, now = () => new Date() } = options;
   const catalog = new Catalog(options.kinds);
   const leases = new ExpiryLeases(store, now);
-  const service = new ObjectService({ store, catalog, leases, now });
+  const network = options.services ?? defaultServiceNetwork;
+  const pools = new ServicePools(store, network);
+  const allocators = [new ServiceAllocator(pools)];
+  const service = new ObjectService({ store, catalog, leases, allocators, now });
   const streams = new WatchStreams({
     bookmarkIntervalMs: options.bookmarkIntervalMs ?? 30_000,
     stallTimeoutMs: options.stallTimeoutMs ?? 60_000,
@@ -64,10 +79,19 @@ export async function startApiServer(options: ApiServerOptions): Promise<Running
     authenticator,
     address,
   }));
+  await repairReservations(store, log);
   await ensureSystemNamespaces(service);
   const { host = "127.0.0.1", port = 0 } = options.listen ?? {};
   const url = await app.listen({ host, port });
-  address = new URL(url).host;
+  const { host: served, port: servedPort } = new URL(url);
+  address = served;
+  const { advertise } = options;
+  await ensureApiService(service, {
+    clusterIP: firstServiceAddress(network),
+    advertised:
+      advertise === undefined ? undefined : { address: advertise, port: Number(servedPort) },
+    log,
+  });
   const stopping = new AbortController();
   const controllers = startControllers(service, log, stopping.signal);
   log.info({ url }, "serving");

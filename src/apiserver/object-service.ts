@@ -4,12 +4,19 @@ import { equalJson } from "../apimachinery/json.ts";
 import type { KindDefinition, KubeObject } from "../apimachinery/kind.ts";
 import { alreadyExists, conflict, notFound } from "../apimachinery/status.ts";
 import type { Compare, KeyValue, Operation, Store } from "../store/store.ts";
+import { type Allocator, type Reservation, noReservation } from "./allocator.ts";
 import type { Catalog } from "./catalog.ts";
 import { checkPreconditions, type DeleteOptions, isHeld, markDeleted } from "./deletion.ts";
 import type { ExpiryLeases } from "./expiry-leases.ts";
 import { assertNamespaceDeletable, namespaceCondition } from "./namespace-rules.ts";
 import { decodeObject, encodeObject, keyOf } from "./object-codec.ts";
-import { formatTime, prepareCreate, prepareUpdate } from "./prepare.ts";
+import {
+  assertValid,
+  countGeneration,
+  formatTime,
+  prepareCreate,
+  prepareUpdate,
+} from "./prepare.ts";
 
 /** Every failed attempt means that another write succeeded; this many in a row only happen under abuse. */
 const attemptLimit = 100;
@@ -40,14 +47,31 @@ export interface Written {
 /** Makes the next state from the present one, which it may change. Called again when somebody else was faster. */
 export type Change = (current: KubeObject) => KubeObject;
 
+export interface ObjectServiceOptions {
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly leases: ExpiryLeases;
+  /** What gives objects something out of the server's pools; none when absent. */
+  readonly allocators?: readonly Allocator[];
+  readonly now: () => Date;
+}
+
+/** What is about to be stored. */
+interface Draft {
+  readonly object: KubeObject;
+  readonly reservation: Reservation;
+}
+
 /** Objects over the store, with the rules that hold whoever writes. Every method throws {StatusError} and store errors. */
 export class ObjectService {
   readonly store: Store;
   readonly catalog: Catalog;
   readonly #leases: ExpiryLeases;
+  readonly #allocators: readonly Allocator[];
   readonly now: () => Date;
 
-  constructor(options: { store: Store; catalog: Catalog; leases: ExpiryLeases; now: () => Date }) {
+  constructor(options: ObjectServiceOptions) {
+    this.#allocators = options.allocators ?? [];
     this.store = options.store;
     this.catalog = options.catalog;
     this.#leases = options.leases;
@@ -71,6 +95,8 @@ export class ObjectService {
     for (let attempt = 1; ; attempt++) {
       const object = prepareCreate(kind, sent, namespace, this.now());
       this.#record(kind, undefined, object, options);
+      this.#allocatorOf(kind)?.settle(object, undefined);
+      assertValid(kind, object);
       const { name } = object.metadata;
       const written = await this.#insert({ kind, namespace, name }, object, options);
       if (written !== undefined) return written;
@@ -87,12 +113,17 @@ export class ObjectService {
       const current = decodeObject(entry);
       const sent = change(decodeObject(entry));
       const next = prepareUpdate(kind, current, sent, options.subresource);
+      const isWhole = options.subresource === undefined;
+      if (isWhole) this.#allocatorOf(kind)?.settle(next, current);
+      assertValid(kind, next, current);
       this.#record(kind, current, next, options);
-      if (equalJson(next, current)) return { outcome: "unchanged", entry };
+      const draft = isWhole ? await this.#allocate(kind, next, current) : unreserved(next);
+      countGeneration(kind, draft.object, current);
+      if (equalJson(draft.object, current)) return { outcome: "unchanged", entry };
       const released = next.metadata.deletionTimestamp !== undefined && !isHeld(kind, next);
       const written = released
-        ? await this.#remove(entry, options)
-        : await this.#replace(kind, entry, next, options);
+        ? await this.#remove(kind, entry, options)
+        : await this.#replace(kind, entry, draft, options);
       if (written !== undefined) return written;
     }
     throw new StatusError(conflict(kind, target.name));
@@ -110,8 +141,8 @@ export class ObjectService {
       markDeleted(kind, next, options, this.now());
       if (equalJson(next, current)) return { outcome: "unchanged", entry };
       const written = isHeld(kind, next)
-        ? await this.#replace(kind, entry, next, options)
-        : await this.#remove(entry, options);
+        ? await this.#replace(kind, entry, unreserved(next), options)
+        : await this.#remove(kind, entry, options);
       if (written !== undefined) return written;
     }
     throw new StatusError(conflict(kind, name));
@@ -127,7 +158,21 @@ export class ObjectService {
     next: KubeObject,
   ): Promise<Written | undefined> {
     const released = next.metadata.deletionTimestamp !== undefined && !isHeld(kind, next);
-    return released ? await this.#remove(entry, {}) : await this.#replace(kind, entry, next, {});
+    return released
+      ? await this.#remove(kind, entry, {})
+      : await this.#replace(kind, entry, unreserved(next), {});
+  }
+
+  #allocatorOf(kind: KindDefinition): Allocator | undefined {
+    return this.#allocators.find((allocator) => allocator.concerns(kind));
+  }
+
+  /** A copy of the object, with what it is given out of the server's pools. */
+  async #allocate(kind: KindDefinition, object: KubeObject, old?: KubeObject): Promise<Draft> {
+    const allocator = this.#allocatorOf(kind);
+    if (allocator === undefined) return unreserved(object);
+    const given = structuredClone(object);
+    return { object: given, reservation: await allocator.allocate(given, old) };
   }
 
   #record(
@@ -148,23 +193,25 @@ export class ObjectService {
   ): Promise<Written | undefined> {
     const { kind, namespace, name } = target;
     const key = keyOf(kind, namespace, name);
-    const value = encodeObject(kind, object);
     for (let attempt = 0; attempt < attemptLimit; attempt++) {
+      const draft = await this.#allocate(kind, object);
+      const value = encodeObject(kind, draft.object);
       const inNamespace =
         namespace === undefined ? [] : await this.#namespaceTakes(kind, namespace, name);
       const compare = [
         ...inNamespace,
         { key, target: "createRevision", operator: "=", value: 0 } as const,
+        ...draft.reservation.compare,
       ];
       const put = { kind: "put", key, value, ...(await this.#leaseFor(kind, dryRun)) } as const;
-      const success: Operation[] = dryRun ? [] : [put];
+      const success: Operation[] = dryRun ? [] : [put, ...draft.reservation.operations];
       const failure: Operation[] = [{ kind: "get", key }];
       const result = await this.store.transact({ compare, success, failure });
       if (result.succeeded) {
         return { outcome: "created", entry: result.entries[0] ?? imagined(key, value, undefined) };
       }
       if (result.entries[0] !== undefined) return undefined;
-      // The namespace has changed: look whether it still takes new objects.
+      // The namespace has changed: look whether it still takes new objects. Or somebody was faster to take what was given.
     }
     throw new StatusError(conflict(kind, name));
   }
@@ -172,23 +219,32 @@ export class ObjectService {
   async #replace(
     kind: KindDefinition,
     entry: KeyValue,
-    next: KubeObject,
+    { object, reservation }: Draft,
     { dryRun = false }: WriteOptions,
   ): Promise<Written | undefined> {
     const { key } = entry;
-    const value = encodeObject(kind, next);
+    const value = encodeObject(kind, object);
     if (dryRun) return { outcome: "updated", entry: imagined(key, value, entry) };
     const put = { kind: "put", key, value, ...(await this.#leaseFor(kind, dryRun)) } as const;
-    const result = await this.store.transact({ compare: [isStill(entry)], success: [put] });
+    const result = await this.store.transact({
+      compare: [isStill(entry), ...reservation.compare],
+      success: [put, ...reservation.operations],
+    });
     const written = result.succeeded ? result.entries[0] : undefined;
     return written && { outcome: "updated", entry: written };
   }
 
-  async #remove(entry: KeyValue, { dryRun = false }: WriteOptions): Promise<Written | undefined> {
+  async #remove(
+    kind: KindDefinition,
+    entry: KeyValue,
+    { dryRun = false }: WriteOptions,
+  ): Promise<Written | undefined> {
     if (dryRun) return { outcome: "deleted", entry };
+    const allocator = this.#allocatorOf(kind);
+    const { operations } = (await allocator?.release(decodeObject(entry))) ?? noReservation;
     const { succeeded } = await this.store.transact({
       compare: [isStill(entry)],
-      success: [{ kind: "delete", key: entry.key }],
+      success: [{ kind: "delete", key: entry.key }, ...operations],
     });
     return succeeded ? { outcome: "deleted", entry } : undefined;
   }
@@ -202,6 +258,10 @@ export class ObjectService {
     const lease = dryRun ? undefined : await this.#leases.leaseFor(kind);
     return lease === undefined ? {} : { lease };
   }
+}
+
+function unreserved(object: KubeObject): Draft {
+  return { object, reservation: noReservation };
 }
 
 function isStill({ key, modRevision }: KeyValue): Compare {

@@ -32,8 +32,8 @@ function hasGeneration(kind: KindDefinition): boolean {
 
 /**
  * Makes a new object of what a client sent, which is not changed: with identity, defaults and first status, and a random
- * name when it asks for one.
- * @throws {StatusError} 400 or 422
+ * name when it asks for one. It is still to be checked.
+ * @throws {StatusError} 400
  */
 export function prepareCreate(
   kind: KindDefinition,
@@ -69,13 +69,13 @@ export function prepareCreate(
     delete object.status;
     if (status !== undefined) object.status = status;
   }
-  return checked(kind, applyDefaults(kind, object));
+  return applyDefaults(kind, object);
 }
 
 /**
  * Makes the next state of an object from what a client sent. An update of the object leaves its status as it is; one of its
- * status leaves all else.
- * @throws {StatusError} 400, 409 or 422
+ * status leaves all else. It is still to be checked.
+ * @throws {StatusError} 400 or 409
  */
 export function prepareUpdate(
   kind: KindDefinition,
@@ -90,11 +90,13 @@ export function prepareUpdate(
     // Without its finalizer a namespace would go and leave its content behind.
     setNamespaceFinalizers(object, namespaceFinalizers(current));
   }
-  const next = applyDefaults(kind, object);
-  if (hasGeneration(kind) && !equalJson(next.spec, current.spec)) {
-    next.metadata.generation = (current.metadata.generation ?? 0) + 1;
-  }
-  return checked(kind, next, current);
+  return applyDefaults(kind, object);
+}
+
+/** Changes `next`, which is about to be stored. */
+export function countGeneration(kind: KindDefinition, next: KubeObject, current: KubeObject): void {
+  if (!hasGeneration(kind) || equalJson(next.spec, current.spec)) return;
+  next.metadata.generation = (current.metadata.generation ?? 0) + 1;
 }
 
 function withStatusOf(current: KubeObject, sent: KubeObject): KubeObject {
@@ -154,10 +156,9 @@ function checkUpdateMetadata(kind: KindDefinition, current: KubeObject, sent: Ob
   }
 }
 
-function checked(kind: KindDefinition, object: KubeObject, old?: KubeObject): KubeObject {
+/** @throws {StatusError} 422 */
+export function assertValid(kind: KindDefinition, object: KubeObject, old?: KubeObject): void {
   const errors = validateObject(kind, object, old);
-  if (errors.length > 0) {
-    throw new StatusError(invalidObject(kind, object.metadata.name ?? "", errors));
-  }
-  return object;
+  if (errors.length === 0) return;
+  throw new StatusError(invalidObject(kind, object.metadata.name ?? "", errors));
 }

@@ -65,6 +65,125 @@ const rules = {
 
 type Case = readonly [string, KindDefinition, object, unknown, readonly string[]];
 
+const onlyBalanced = "may only be used when `type` is 'LoadBalancer'";
+const serviceCases: readonly Case[] = [
+  [
+    "a node port of a ClusterIP",
+    serviceKind,
+    service,
+    { spec: { ports: [{ port: 80, nodePort: 30080 }] } },
+    ["spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"],
+  ],
+  [
+    "a node port twice",
+    serviceKind,
+    service,
+    {
+      spec: {
+        type: "NodePort",
+        ports: [
+          { name: "a", port: 80, nodePort: 30080 },
+          { name: "b", port: 81, nodePort: 30080 },
+        ],
+      },
+    },
+    ["spec.ports[1].nodePort: Duplicate value: 30080"],
+  ],
+  [
+    "fields of a load balancer",
+    serviceKind,
+    service,
+    {
+      spec: {
+        allocateLoadBalancerNodePorts: true,
+        loadBalancerClass: "example.com/x",
+        loadBalancerSourceRanges: ["10.0.0.0/8"],
+        healthCheckNodePort: 30000,
+        externalTrafficPolicy: "Local",
+      },
+    },
+    [
+      `spec.loadBalancerSourceRanges: Forbidden: ${onlyBalanced}`,
+      `spec.allocateLoadBalancerNodePorts: Forbidden: ${onlyBalanced}`,
+      `spec.loadBalancerClass: Forbidden: ${onlyBalanced}`,
+      'spec.externalTrafficPolicy: Invalid value: "Local": may only be set for externally-accessible services',
+      "spec.healthCheckNodePort: Invalid value: 30000: may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
+    ],
+  ],
+  [
+    "the kubelet's port on a load balancer",
+    serviceKind,
+    service,
+    { spec: { type: "LoadBalancer", ports: [{ port: 10250 }] } },
+    [
+      "spec.ports[0]: Invalid value: 10250: may not expose port 10250 externally since it is used by kubelet",
+    ],
+  ],
+  [
+    "external addresses that lead nowhere",
+    serviceKind,
+    service,
+    { spec: { externalIPs: ["127.0.0.1", "0.0.0.0", "fe80::1"] } },
+    [
+      'spec.externalIPs[0]: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)',
+      'spec.externalIPs[1]: Invalid value: "0.0.0.0": may not be unspecified (0.0.0.0 or ::)',
+      'spec.externalIPs[2]: Invalid value: "fe80::1": may not be in the link-local range (169.254.0.0/16, fe80::/10)',
+    ],
+  ],
+  [
+    "an affinity of two days",
+    serviceKind,
+    service,
+    {
+      spec: {
+        sessionAffinity: "ClientIP",
+        sessionAffinityConfig: { clientIP: { timeoutSeconds: 172_800 } },
+      },
+    },
+    [
+      "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 172800: must be greater than 0 and less than 86400",
+    ],
+  ],
+  [
+    "an unknown distribution",
+    serviceKind,
+    service,
+    { spec: { trafficDistribution: "PreferFar" } },
+    [
+      'spec.trafficDistribution: Unsupported value: "PreferFar": supported values: "PreferClose", "PreferSameNode", "PreferSameZone"',
+    ],
+  ],
+  [
+    "an ExternalName with addresses",
+    serviceKind,
+    service,
+    {
+      spec: {
+        type: "ExternalName",
+        externalName: "example.org.",
+        clusterIPs: ["10.96.0.1"],
+        ipFamilies: ["IPv4"],
+        ipFamilyPolicy: "SingleStack",
+      },
+    },
+    [
+      "spec.clusterIPs: Forbidden: may not be set for ExternalName services",
+      "spec.ipFamilies: Forbidden: may not be set for ExternalName services",
+      "spec.ipFamilyPolicy: Forbidden: may not be set for ExternalName services",
+    ],
+  ],
+  [
+    "families that do not fit the addresses",
+    serviceKind,
+    service,
+    { spec: { clusterIP: "10.96.0.1", clusterIPs: ["10.96.0.1"], ipFamilies: ["IPv6", "IPv6"] } },
+    [
+      'spec.ipFamilies[1]: Duplicate value: "IPv6"',
+      'spec.clusterIPs[0]: Invalid value: "10.96.0.1": expected an IPv6 value as indicated by `ipFamilies[0]`',
+    ],
+  ],
+];
+
 const creations: readonly Case[] = [
   [
     "a pod without containers",
@@ -387,16 +506,14 @@ const creations: readonly Case[] = [
     serviceKind,
     service,
     { spec: { type: "NodePort", clusterIP: "None" } },
-    [
-      "spec.clusterIP: Invalid value: \"None\": may not be set to 'None' for NodePort and LoadBalancer services",
-    ],
+    ["spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for NodePort services"],
   ],
   [
     "a cluster address that is none",
     serviceKind,
     service,
     { spec: { clusterIP: "10.0.0" } },
-    [`spec.clusterIP: Invalid value: "10.0.0": ${rules.address}`],
+    [`spec.clusterIPs[0]: Invalid value: "10.0.0": ${rules.address}`],
   ],
   [
     "an ExternalName without name",
@@ -632,6 +749,7 @@ const creations: readonly Case[] = [
       'spec.mac: Invalid value: "01:00:00:00:00:02": must be a unicast MAC address in lower case, (e.g. 0a:00:00:00:00:01)',
     ],
   ],
+  ...serviceCases,
   [
     "cluster addresses that differ",
     serviceKind,
@@ -645,7 +763,7 @@ const creations: readonly Case[] = [
     service,
     { spec: { clusterIP: "10.96.0.1", clusterIPs: ["10.96.0.1", "10.96.0.2"] } },
     [
-      'spec.clusterIPs: Invalid value: ["10.96.0.1","10.96.0.2"]: may only hold up to 2 values, one of each IP family',
+      'spec.clusterIPs: Invalid value: ["10.96.0.1","10.96.0.2"]: may specify no more than one IP for each IP family',
     ],
   ],
   [
@@ -710,9 +828,9 @@ const updates: readonly (readonly [...Case, object?])[] = [
     "another cluster address",
     serviceKind,
     service,
-    { spec: { clusterIP: "10.96.0.2" } },
-    [`spec.clusterIP: Invalid value: "10.96.0.2": ${rules.immutable}`],
-    { spec: { clusterIP: "10.96.0.1" } },
+    { spec: { clusterIP: "10.96.0.2", clusterIPs: ["10.96.0.2"] } },
+    ['spec.clusterIPs[0]: Invalid value: ["10.96.0.2"]: may not change once set'],
+    { spec: { clusterIP: "10.96.0.1", clusterIPs: ["10.96.0.1"] } },
   ],
   [
     "data of an immutable map",

@@ -5,8 +5,14 @@ import { Command, InvalidArgumentError } from "commander";
 import { startApiServer } from "../apiserver/api-server.ts";
 import { openCertificates } from "../apiserver/certificate-files.ts";
 import { writeKubeconfig } from "../apiserver/kubeconfig.ts";
+import {
+  type ServiceNetwork,
+  defaultServiceNetwork,
+  firstServiceAddress,
+} from "../apiserver/service-pools.ts";
 import { openToken } from "../apiserver/token-file.ts";
 import { kinds } from "../kinds/kinds.ts";
+import { tryParseAddress, tryParsePrefix } from "../net/address.ts";
 import { aborted, runService } from "../runtime/lifecycle.ts";
 import { createLog, type Log } from "../runtime/log.ts";
 import { ProbeServer, parseTcpAddress } from "../runtime/probe-server.ts";
@@ -22,7 +28,21 @@ interface Flags {
   readonly kubeconfigOut?: string;
   readonly name: string;
   readonly metricsListen?: string;
+  readonly serviceCidr: readonly string[];
+  readonly nodePortRange: ServiceNetwork["nodePorts"];
+  readonly advertiseAddress?: string;
 }
+
+/** By which names and addresses clients may know the server. */
+const ownNames = [
+  "localhost",
+  "127.0.0.1",
+  "::1",
+  "kubernetes",
+  "kubernetes.default",
+  "kubernetes.default.svc",
+  "kubernetes.default.svc.cluster.local",
+];
 
 /** `host:port`, or `[address]:port` for IPv6. */
 function parseListen(text: string): Flags["listen"] {
@@ -34,6 +54,29 @@ function parseListen(text: string): Flags["listen"] {
   return { host, port: Number(port) };
 }
 
+/** One or two CIDRs, of different families, separated by a comma. */
+function parseServiceCidrs(text: string): readonly string[] {
+  const cidrs = text.split(",").map((each) => each.trim());
+  const families = cidrs.map((cidr) => tryParsePrefix(cidr)?.family);
+  if (families.includes(undefined) || new Set(families).size < families.length) {
+    throw new InvalidArgumentError("expected a CIDR, or one of each family with a comma between");
+  }
+  return cidrs;
+}
+
+function parsePortRange(text: string): ServiceNetwork["nodePorts"] {
+  const [, from, to] = /^(\d{1,5})-(\d{1,5})$/.exec(text)?.map(Number) ?? [];
+  if (from === undefined || to === undefined || from < 1 || from > to || to > 65535) {
+    throw new InvalidArgumentError("expected FIRST-LAST, both ports from 1 to 65535");
+  }
+  return { from, to };
+}
+
+function parseAdvertised(text: string): string {
+  if (tryParseAddress(text) !== undefined) return text;
+  throw new InvalidArgumentError("expected an IP address");
+}
+
 function openStore(data: string): Store {
   // Seconds since 1970: above whatever an earlier memory store of these clients has counted to.
   if (data === "memory") return openMemoryStore({ firstRevision: Math.floor(Date.now() / 1000) });
@@ -42,18 +85,29 @@ function openStore(data: string): Store {
 
 async function run(flags: Flags, log: Log, signal: AbortSignal): Promise<void> {
   const { listen, certDir, kubeconfigOut, name } = flags;
+  const services = { cidrs: flags.serviceCidr, nodePorts: flags.nodePortRange };
+  const advertise = flags.advertiseAddress;
   const certificates = await openCertificates(certDir, [
-    "localhost",
-    "127.0.0.1",
-    "::1",
+    ...ownNames,
+    firstServiceAddress(services),
     listen.host,
+    ...(advertise === undefined ? [] : [advertise]),
   ]);
   const token = openToken(join(certDir, "admin.token"), () =>
     randomBytes(32).toString("base64url"),
   );
   const store = openStore(flags.data);
   const tokens = [{ token, name: "admin", groups: ["system:masters", "system:authenticated"] }];
-  const server = await startApiServer({ kinds, store, certificates, tokens, listen, log });
+  const server = await startApiServer({
+    kinds,
+    store,
+    certificates,
+    tokens,
+    listen,
+    services,
+    ...(advertise !== undefined && { advertise }),
+    log,
+  });
   if (kubeconfigOut !== undefined) {
     const authority = certificates.authority.certificate;
     writeKubeconfig(kubeconfigOut, { server: server.url, authority, token, name });
@@ -86,6 +140,23 @@ const program = new Command("isobar-apiserver")
   .option(
     "--metrics-listen <host:port>",
     "answer /metrics, /healthz and /readyz there over plain HTTP; nowhere when absent",
+  )
+  .option(
+    "--service-cidr <cidr[,cidr]>",
+    "where Services' cluster addresses are from, at most one of each family; the first is the default",
+    parseServiceCidrs,
+    defaultServiceNetwork.cidrs,
+  )
+  .option(
+    "--node-port-range <first-last>",
+    "where Services' node ports are from",
+    parsePortRange,
+    defaultServiceNetwork.nodePorts,
+  )
+  .option(
+    "--advertise-address <address>",
+    "where pods reach this server, for the Service default/kubernetes; they cannot when absent",
+    parseAdvertised,
   )
   .option("--name <name>", "name of the cluster in the kubeconfig", "isobar");
 
