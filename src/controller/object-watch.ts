@@ -13,6 +13,11 @@ import { isobarGroup } from "../kinds/custom-kind.ts";
 import { domainKind } from "../kinds/domain.ts";
 import { type EndpointSlice, endpointSliceKind } from "../kinds/endpoint-slice.ts";
 import { type Endpoint, endpointKind } from "../kinds/endpoint.ts";
+import {
+  type LoadBalancerAddress,
+  loadBalancerAddressKind,
+} from "../kinds/load-balancer-address.ts";
+import { type LoadBalancerPool, loadBalancerPoolKind } from "../kinds/load-balancer-pool.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { networkKind } from "../kinds/network.ts";
 import { networkPolicyKind } from "../kinds/network-policy.ts";
@@ -24,12 +29,13 @@ import { checkObject } from "../apimachinery/object.ts";
 import { staticPodAnnotation } from "../kubernetes/pod.ts";
 import type { Log } from "../runtime/log.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
+import type { LoadBalancerFeed } from "./load-balancer-feed.ts";
 import type { ModelFeed } from "./model-feed.ts";
 import { networkUnavailable } from "./node-condition.ts";
 import { Shared } from "./sharing.ts";
 
 /** `object` is undefined for one that is gone, and `old` is then what it was. */
-type SetObject = (key: string, object: unknown, old: unknown) => void;
+type SetObject<S> = (key: string, object: S | undefined, old: unknown) => void;
 
 /**
  * Where a copy of a kind's objects stands. A reader who finds as many objects in the API and none newer knows that the copy
@@ -151,8 +157,10 @@ function stripEndpoint(endpoint: Endpoint): Stripped {
 /** Of a node, what a kubelet renews all the time is left out: images, capacity, the other conditions. */
 function stripNode(node: Node): Stripped {
   const { addresses, conditions = [] } = node.status ?? {};
-  const network = conditions.filter(({ type }) => type === networkUnavailable);
-  return { metadata: stripMetadata(node), status: { addresses, conditions: network } };
+  const kept = conditions
+    .filter(({ type }) => type === networkUnavailable || type === "Ready")
+    .map(({ type, status }) => ({ type, status }));
+  return { metadata: stripMetadata(node), status: { addresses, conditions: kept } };
 }
 
 /** A pod's specification is long, and there are many pods: only its place, ports and phase are kept. */
@@ -195,27 +203,40 @@ function stripSlice(slice: EndpointSlice): Stripped {
   };
 }
 
+/** Their specifications are kept as they are. */
+function stripPool(pool: LoadBalancerPool): Stripped & Pick<LoadBalancerPool, "spec"> {
+  return { metadata: stripMetadata(pool), spec: pool.spec };
+}
+
+function stripAddress(
+  address: LoadBalancerAddress,
+): Stripped & Pick<LoadBalancerAddress, "metadata" | "spec" | "status"> {
+  const { metadata, spec, status } = address;
+  return { metadata, spec, ...(status && { status }) };
+}
+
 /** Objects of own kinds may come from a server that checks only what a CRD can say. */
 function isOwn(kind: KindDefinition): boolean {
   return kind.group === isobarGroup.group;
 }
 
-function stripChecked<T extends KubeObject>(
+function stripChecked<T extends KubeObject, S extends Stripped>(
   kind: KindDefinition<T>,
   object: T,
-  stripped: (object: T) => Stripped,
-): Stripped {
+  stripped: (object: T) => S,
+): S | Stripped {
   const problems = checkObject(kind, object);
   return problems.length === 0 ? stripped(object) : { metadata: stripMetadata(object), problems };
 }
 
-function isSound(object: Stripped | undefined): object is Stripped {
+function isSound<S extends Stripped>(object: S | Stripped | undefined): object is S {
   return object !== undefined && object.problems === undefined;
 }
 
 export interface ObjectWatchOptions {
   readonly client: ApiClient;
   readonly feed: ModelFeed;
+  readonly loadBalancers: LoadBalancerFeed;
   readonly events: EventSink;
   /** Something was set or deleted. */
   readonly onChange: () => void;
@@ -229,11 +250,20 @@ export class ObjectWatch {
 
   constructor(options: ObjectWatchOptions) {
     this.#options = options;
-    const { feed } = options;
+    const { feed, loadBalancers } = options;
     this.#watched = [
-      this.#watch(domainKind, strip, (key, object) => feed.setDomain(key, object)),
-      this.#watch(nodeKind, stripNode, (key, object) => feed.setNode(key, object)),
-      this.#watch(namespaceKind, strip, (key, object) => feed.setNamespace(key, object)),
+      this.#watch(domainKind, strip, (key, object) => {
+        feed.setDomain(key, object);
+        loadBalancers.setDomain(key, object);
+      }),
+      this.#watch(nodeKind, stripNode, (key, object) => {
+        feed.setNode(key, object);
+        loadBalancers.setNode(key, object);
+      }),
+      this.#watch(namespaceKind, strip, (key, object) => {
+        feed.setNamespace(key, object);
+        loadBalancers.setNamespace(key, object);
+      }),
       this.#watch(networkKind, stripOwn, (key, object) => feed.setNetwork(key, object)),
       this.#watch(endpointKind, stripEndpoint, (key, object, old) =>
         feed.setEndpoint(key, object, old),
@@ -249,9 +279,25 @@ export class ObjectWatch {
         { optional: true },
       ),
       this.#watch(podKind, stripPod, (key, object) => feed.setPod(key, object)),
-      this.#watch(serviceKind, strip, (key, object) => feed.services.setService(key, object)),
+      this.#watch(serviceKind, strip, (key, object) => {
+        feed.services.setService(key, object);
+        loadBalancers.setService(key, object);
+      }),
       this.#watch(endpointSliceKind, stripSlice, (key, object, old) =>
         feed.services.setSlice(key, object, old),
+      ),
+      // A server that was installed for an earlier version may not have these.
+      this.#watch(
+        loadBalancerPoolKind,
+        stripPool,
+        (key, object) => loadBalancers.setPool(key, object),
+        { optional: true },
+      ),
+      this.#watch(
+        loadBalancerAddressKind,
+        stripAddress,
+        (key, object) => loadBalancers.setAddress(key, object),
+        { optional: true },
       ),
     ];
   }
@@ -282,10 +328,10 @@ export class ObjectWatch {
     await Promise.all(this.#watched.map(({ reflector }) => reflector.run(signal)));
   }
 
-  #watch<T extends KubeObject>(
+  #watch<T extends KubeObject, S extends Stripped>(
     kind: KindDefinition<T>,
-    stripped: (object: T) => Stripped,
-    set: SetObject,
+    stripped: (object: T) => S,
+    set: SetObject<S>,
     { optional = false } = {},
   ): Watched {
     const { client, onChange, metrics, log } = this.#options;
@@ -293,7 +339,7 @@ export class ObjectWatch {
       const known = isSound(old) ? old : undefined;
       metrics.watchEvents.inc({ kind: kind.kind });
       if (object !== undefined && !isSound(object)) this.#report(kind, key, object);
-      if (isSound(object)) set(key, object, known);
+      if (isSound<S>(object)) set(key, object, known);
       else if (known !== undefined) set(key, undefined, known);
       onChange();
     };

@@ -11,6 +11,8 @@ import {
   nameOfClusterNetworkPolicy,
 } from "../kubernetes/cluster-network-policy.ts";
 import { PriorityConflicts } from "../kubernetes/priority-conflicts.ts";
+import { LoadBalancerFeed } from "./load-balancer-feed.ts";
+import { LoadBalancerWorker } from "./load-balancer-worker.ts";
 import { ModelFeed } from "./model-feed.ts";
 import type { AddressTimes } from "./network-keeper.ts";
 import { ObjectWatch, type WatchProgress } from "./object-watch.ts";
@@ -57,6 +59,7 @@ export class Source implements AsyncDisposable {
   readonly name: string;
   readonly #model: SourceModel;
   readonly #addresses: AddressWorker;
+  readonly #loadBalancers: LoadBalancerWorker;
   readonly #watch: ObjectWatch;
   readonly #statuses: PolicyStatusQueue | undefined;
   readonly #writers: PolicyStatusWriters;
@@ -90,6 +93,7 @@ export class Source implements AsyncDisposable {
       log,
     });
     const addresses = this.#addresses.controller;
+    this.#loadBalancers = new LoadBalancerWorker({ client, events, log });
     const feed = new ModelFeed({
       compute: this.#model,
       addresses,
@@ -101,6 +105,7 @@ export class Source implements AsyncDisposable {
     this.#watch = new ObjectWatch({
       client,
       feed,
+      loadBalancers: new LoadBalancerFeed(this.#loadBalancers.controller),
       events,
       log,
       metrics,
@@ -118,9 +123,9 @@ export class Source implements AsyncDisposable {
     return this.#watch.progress;
   }
 
-  /** Pods whose addresses are still to be allocated or given back. */
+  /** Pods and load balancers whose addresses are still to be given or taken back. */
   get pendingAddresses(): number {
-    return this.#addresses.pending;
+    return this.#addresses.pending + this.#loadBalancers.pending;
   }
 
   /** The status of a policy may be another. */
@@ -156,6 +161,7 @@ export class Source implements AsyncDisposable {
     this.#isComplete = true;
     onComplete();
     this.#addresses.start();
+    this.#loadBalancers.start();
     await watching;
   }
 
@@ -174,5 +180,6 @@ export class Source implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#statuses?.[Symbol.asyncDispose]();
     await this.#addresses[Symbol.asyncDispose]();
+    await this.#loadBalancers[Symbol.asyncDispose]();
   }
 }

@@ -12,6 +12,12 @@ export const cidrText = {
   maxLength: 43,
 };
 
+/** A CIDR, or the first and the last address of a range. */
+export const rangeText = {
+  pattern: `^(${v4}/(3[0-2]|[12]?[0-9])|${v6}/(12[0-8]|1[01][0-9]|[1-9]?[0-9])|${v4}-${v4}|${v6}-${v6})$`,
+  maxLength: 79,
+};
+
 /** A name of another object. */
 export const nameText = { minLength: 1, maxLength: 253 };
 

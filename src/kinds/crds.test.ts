@@ -51,7 +51,10 @@ for (const kind of own) {
       path
         .split(".")
         .slice(1)
-        .reduce<Schema | undefined>((schema, name) => schema?.properties?.[name], schemaOf(kind));
+        .reduce<Schema | undefined>((schema, name) => {
+          const member = schema?.properties?.[name.replace("[*]", "")];
+          return name.endsWith("[*]") ? member?.items : member;
+        }, schemaOf(kind));
     for (const { jsonPath } of version.additionalPrinterColumns) {
       if (!jsonPath.startsWith(".metadata.")) assert.ok(at(jsonPath), jsonPath);
     }

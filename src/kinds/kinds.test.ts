@@ -171,6 +171,21 @@ const samples: Readonly<Record<string, { sent: JsonObject; defaulted: JsonObject
       },
     },
   },
+  "isobar.io/v1alpha1/LoadBalancerAddress": {
+    sent: { spec: { address: "192.0.2.1", pool: "edge", holders: [] } },
+    defaulted: { spec: { address: "192.0.2.1", pool: "edge", holders: [] } },
+  },
+  "isobar.io/v1alpha1/LoadBalancerPool": {
+    sent: { spec: { addresses: ["192.0.2.0/28"], announcement: {} } },
+    defaulted: {
+      spec: {
+        addresses: ["192.0.2.0/28"],
+        autoAssign: true,
+        sharing: "Namespace",
+        announcement: { protocol: "L2" },
+      },
+    },
+  },
   "isobar.io/v1alpha1/Network": {
     sent: { spec: { domain: "default", cidrs: ["10.0.0.0/24"] } },
     defaulted: { spec: { domain: "default", cidrs: ["10.0.0.0/24"] } },
@@ -181,8 +196,13 @@ function keyOf(kind: KindDefinition): string {
   return `${apiVersionOf(kind)}/${kind.kind}`;
 }
 
+/** Some names are not for their users to choose. */
+function nameFor(kind: KindDefinition): string {
+  return kind.kind === "LoadBalancerAddress" ? "192.0.2.1" : "web";
+}
+
 function metadataFor(kind: KindDefinition): JsonObject {
-  return { name: "web", ...(kind.namespaced && { namespace: "shop" }) };
+  return { name: nameFor(kind), ...(kind.namespaced && { namespace: "shop" }) };
 }
 
 function sampleOf(kind: KindDefinition): KubeObject {
@@ -200,7 +220,7 @@ for (const kind of kinds) {
     assert.deepEqual(validateObject(kind, object), []);
     const { apiVersion, kind: name, metadata, ...rest } = object;
     assert.equal(`${apiVersion}/${name}`, keyOf(kind));
-    assert.equal(metadata.name, "web");
+    assert.equal(metadata.name, nameFor(kind));
     assert.deepEqual(rest, samples[keyOf(kind)]?.defaulted);
   });
 
@@ -236,7 +256,7 @@ for (const kind of kinds) {
     const cells = table.rows[0]?.cells ?? [];
     assert.equal(cells.length, kind.columns.length);
     assert.ok(cells.every((cell) => cell !== undefined));
-    assert.equal(cells[kind.columns.findIndex(({ format }) => format === "name")], "web");
+    assert.equal(cells[kind.columns.findIndex(({ format }) => format === "name")], nameFor(kind));
     const age = kind.columns.findIndex(({ name }) => name === "Age");
     if (age >= 0) assert.equal(cells[age], "5m");
     else assert.equal(kind.columns[0]?.name, "Last Seen");

@@ -8,6 +8,8 @@ import { endpointKind } from "./endpoint.ts";
 import { endpointSliceKind } from "./endpoint-slice.ts";
 import { eventKind, eventsEventKind } from "./event.ts";
 import { leaseKind } from "./lease.ts";
+import { loadBalancerAddressKind } from "./load-balancer-address.ts";
+import { loadBalancerPoolKind } from "./load-balancer-pool.ts";
 import { namespaceKind } from "./namespace.ts";
 import { networkKind } from "./network.ts";
 import { networkPolicyKind } from "./network-policy.ts";
@@ -35,5 +37,7 @@ export const kinds: readonly KindDefinition[] = [
   clusterNetworkPolicyKind,
   domainKind,
   endpointKind,
+  loadBalancerAddressKind,
+  loadBalancerPoolKind,
   networkKind,
 ];

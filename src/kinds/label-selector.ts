@@ -1,7 +1,9 @@
+import { type TArray, type TObject, type TOptional, type TUnsafe, Type } from "typebox";
 import { forbidden, invalid, invalidEach, required } from "../apimachinery/field-error.ts";
 import type { FieldError } from "../apimachinery/kind.ts";
 import { validateLabels } from "../apimachinery/metadata.ts";
 import { checkLabelValue, checkQualifiedName } from "../apimachinery/names.ts";
+import type { Schema } from "../apimachinery/schema.ts";
 import type { LabelSelectorObject } from "../apimachinery/selector.ts";
 
 type Expression = NonNullable<LabelSelectorObject["matchExpressions"]>[number];
@@ -43,4 +45,41 @@ export function validateLabelSelector(selector: LabelSelectorObject, path: strin
       validateExpression(expression, `${path}.matchExpressions[${index}]`),
     ),
   ];
+}
+
+const labelMapSchema = {
+  type: "object",
+  additionalProperties: { type: "string" },
+  description: "Labels that must be there, with these values.",
+} as const satisfies Schema;
+type LabelMapSchema = TUnsafe<Record<string, string>> & typeof labelMapSchema;
+const labelMap: LabelMapSchema = {
+  ...Type.Unsafe<Record<string, string>>(labelMapSchema),
+  ...labelMapSchema,
+};
+
+const expressionSchema = Type.Object({
+  key: Type.String({ description: "The label." }),
+  operator: Type.String({ description: "In, NotIn, Exists or DoesNotExist." }),
+  values: Type.Optional(
+    Type.Array(Type.String(), { description: "For In and NotIn: at least one." }),
+  ),
+});
+
+type LabelSelectorSchema = TObject<{
+  matchLabels: TOptional<LabelMapSchema>;
+  matchExpressions: TOptional<TArray<typeof expressionSchema>>;
+}>;
+
+/** A LabelSelector of meta/v1 in an own kind. */
+export function labelSelectorSchema(description: string): LabelSelectorSchema {
+  return Type.Object(
+    {
+      matchLabels: Type.Optional(labelMap),
+      matchExpressions: Type.Optional(
+        Type.Array(expressionSchema, { description: "Further requirements." }),
+      ),
+    },
+    { description },
+  );
 }
