@@ -71,6 +71,8 @@ function mayNarrow(resource: Resource, state: NodeState): boolean {
     case "node":
     case "service":
     case "backend":
+    case "record":
+    case "host":
       return false;
     case "endpoint":
       return state.get("endpoint", resource.id) !== undefined;

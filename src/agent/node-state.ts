@@ -34,6 +34,8 @@ export class NodeState {
     endpoint: new Map(),
     service: new Map(),
     backend: new Map(),
+    record: new Map(),
+    host: new Map(),
   };
   readonly #onUnsaved: (error: unknown) => void;
   #complete: boolean;

@@ -10,7 +10,7 @@ import {
 import { Enforcement, type WirePacket } from "../../test/compute/enforcement.ts";
 import { World, applyTo, stateFrom } from "../../test/compute/world.ts";
 import { translateCluster } from "../kubernetes/cluster.ts";
-import type { Endpoint } from "../model/endpoint.ts";
+import { type Endpoint, everyNode } from "../model/endpoint.ts";
 import { formatAddress, parseAddress } from "../net/address.ts";
 import { evaluate } from "../policy/evaluate.ts";
 import type { PacketEnd } from "../policy/packet.ts";
@@ -35,8 +35,13 @@ function outcome(nodes: readonly Enforcement[], packet: WirePacket): "allow" | "
 }
 
 function isPlaced(world: World, endpoint: Endpoint): boolean {
+  const { node } = endpoint;
+  // What every node answers itself is judged where its peers are, and has no policies of its own.
   return (
-    endpoint.node !== undefined && endpoint.addresses.length > 0 && world.zones.has(endpoint.zone)
+    node !== undefined &&
+    node !== everyNode &&
+    endpoint.addresses.length > 0 &&
+    world.zones.has(endpoint.zone)
   );
 }
 

@@ -14,6 +14,8 @@ export class Identity {
   readonly definition: IdentityDefinition;
   /** Nodes that host it, by the number of endpoints. Written by Identities. */
   readonly nodes = new Counter<string>();
+  /** How many endpoints every node answers for; no node hosts them. Written by Identities. */
+  everywhere = 0;
   /** Groups that it is in. Written by Groups. */
   readonly groups = new CompactSet<Group>();
   /** Written by Postures. */

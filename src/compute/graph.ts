@@ -12,7 +12,9 @@
 //
 //   domains, nodes --> domain, node resources
 //   services --> service, backend resources
+//   names --> record, host resources
 import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
+import type { NamedService } from "../model/named-service.ts";
 import type { Policy } from "../model/policy.ts";
 import type { VirtualService } from "../model/service.ts";
 import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
@@ -23,6 +25,7 @@ import { Inputs } from "./inputs.ts";
 import { NamedHosts } from "./named-hosts.ts";
 import { compileChanges } from "./policies.ts";
 import { type RuleCost, type SpanReason, costOf, explainSpan } from "./policy-cost.ts";
+import { Names } from "./names.ts";
 import { NodeAddresses } from "./node-addresses.ts";
 import { Postures } from "./postures.ts";
 import { Relevance } from "./relevance.ts";
@@ -48,7 +51,7 @@ export class ComputeDelta {
   readonly underlay: EncodedDelta;
   /** Endpoints, for every node. */
   readonly endpoints: EncodedDelta;
-  /** Services and their backends, for every node. */
+  /** Services and their backends, and names, for every node. */
   readonly services: EncodedDelta;
   /** Groups, rules and postures by node; nodes to which nothing of this is to be told are not in it. */
   readonly byNode: ReadonlyMap<string, EncodedDelta>;
@@ -91,6 +94,7 @@ export class Compute {
   readonly #subjects = new Subjects(this.#groups);
   readonly #spans = new Spans(this.#identities, this.work);
   readonly #services = new Services();
+  readonly #names = new Names();
 
   setZone(name: string, zone: Zone | undefined): void {
     this.#inputs.zones.set(name, zone);
@@ -116,6 +120,10 @@ export class Compute {
     this.#inputs.services.set(id, service);
   }
 
+  setNames(id: string, names: NamedService | undefined): void {
+    this.#inputs.names.set(id, names);
+  }
+
   /** Computes what the inputs set since the last flush change. Cost grows with these, not with what there is. */
   flush(): ComputeDelta {
     const underlay = this.#flushUnderlay();
@@ -132,7 +140,10 @@ export class Compute {
     const postures = this.#postures.update(policies, identities, groups);
     const byNode = this.#spans.update({ rules, groups, hosts, nodeGroups, identities, postures });
     const reach = this.#subjects.update(policies, groups, identities);
-    const services = this.#services.update(this.#inputs.services.changes);
+    const services = EncodedDelta.join([
+      this.#services.update(this.#inputs.services.changes),
+      this.#names.update(this.#inputs.names.changes),
+    ]);
     this.#inputs.settle();
     return new ComputeDelta({
       underlay,
@@ -150,6 +161,7 @@ export class Compute {
       this.#spans.stateOf(node),
       this.#identities.all,
       this.#services.all,
+      this.#names.all,
     ]);
   }
 
@@ -191,6 +203,7 @@ export class Compute {
       this.#rules,
       this.#subjects,
       this.#services,
+      this.#names,
     ];
     return indexes.reduce((sum, index) => sum + index.size, 0);
   }

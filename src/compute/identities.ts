@@ -1,4 +1,4 @@
-import type { Endpoint, Zone } from "../model/endpoint.ts";
+import { type Endpoint, type Zone, everyNode } from "../model/endpoint.ts";
 import { type EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
 import { Identity } from "./entities.ts";
 import { defineIdentity, identityIdOf } from "./identity.ts";
@@ -140,8 +140,8 @@ export class Identities {
     if (after !== undefined) this.#placed.push(after);
     else this.#unplaced.push(id);
     if (before?.identity === after?.identity && before?.node === after?.node) return;
-    if (after?.identity.nodes.add(after.node) === true) this.#touched.push(after);
-    if (before?.identity.nodes.remove(before.node) === true) this.#touched.push(before);
+    if (after !== undefined && host(after)) this.#touched.push(after);
+    if (before !== undefined && unhost(before)) this.#touched.push(before);
   }
 
   #placementOf(id: string, endpoint: Endpoint): Placement | undefined {
@@ -165,11 +165,13 @@ export class Identities {
     const vanished: Identity[] = [];
     for (const { identity, node } of this.#touched) {
       const hosted = identity.nodes.has(node);
-      if (hosted === this.#byNode.has(node, identity)) continue;
-      if (hosted) this.#byNode.add(node, identity);
-      else this.#byNode.delete(node, identity);
-      hostings.push({ identity, node, hosted });
-      if (identity.nodes.isEmpty && this.#identities.delete(identity.id)) vanished.push(identity);
+      if (hosted !== this.#byNode.has(node, identity)) {
+        if (hosted) this.#byNode.add(node, identity);
+        else this.#byNode.delete(node, identity);
+        hostings.push({ identity, node, hosted });
+      }
+      const isUsed = !identity.nodes.isEmpty || identity.everywhere > 0;
+      if (!isUsed && this.#identities.delete(identity.id)) vanished.push(identity);
     }
     const changes = {
       placed: this.#placed,
@@ -184,4 +186,16 @@ export class Identities {
     this.#touched = [];
     return changes;
   }
+}
+
+/** Whether it is the identity's first endpoint there. */
+function host({ identity, node }: Placement): boolean {
+  if (node === everyNode) return identity.everywhere++ === 0;
+  return identity.nodes.add(node);
+}
+
+/** Whether it was the identity's last endpoint there. */
+function unhost({ identity, node }: Placement): boolean {
+  if (node === everyNode) return --identity.everywhere === 0;
+  return identity.nodes.remove(node);
 }

@@ -1,4 +1,5 @@
 import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
+import type { NamedService } from "../model/named-service.ts";
 import type { Policy } from "../model/policy.ts";
 import type { VirtualService } from "../model/service.ts";
 import { Multimap } from "./multimap.ts";
@@ -86,6 +87,7 @@ export class Inputs {
   readonly nodes = new InputTable<Node>();
   readonly policies = new InputTable<Policy>();
   readonly services = new InputTable<VirtualService>();
+  readonly names = new InputTable<NamedService>();
   readonly #endpointsByZone = new Multimap<string, InputEntry<Endpoint>>();
 
   /** Endpoints that name the zone, whether it exists or not. */
@@ -112,6 +114,14 @@ export class Inputs {
   }
 
   get #tables() {
-    return [this.zones, this.endpoints, this.domains, this.nodes, this.policies, this.services];
+    return [
+      this.zones,
+      this.endpoints,
+      this.domains,
+      this.nodes,
+      this.policies,
+      this.services,
+      this.names,
+    ];
   }
 }

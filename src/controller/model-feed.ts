@@ -37,6 +37,7 @@ import {
   podUidOf,
   webhookOf,
 } from "./known-objects.ts";
+import { NameFeed } from "./name-feed.ts";
 import { ServiceFeed } from "./service-feed.ts";
 import type { ModelInputs } from "./source-model.ts";
 
@@ -53,6 +54,7 @@ export interface ModelFeedOptions {
 
 export class ModelFeed {
   readonly services: ServiceFeed;
+  readonly #names: NameFeed;
   readonly #options: ModelFeedOptions;
   readonly #clusterPolicies = new Map<string, { readonly name: string; readonly uid: string }>();
   readonly #pods = new Map<string, unknown>();
@@ -65,9 +67,11 @@ export class ModelFeed {
 
   constructor(options: ModelFeedOptions) {
     this.#options = options;
+    this.#names = new NameFeed({ inputs: options.compute });
     this.services = new ServiceFeed({
       inputs: options.compute,
       domainOf: (namespace) => this.#domainOf(namespace),
+      names: this.#names,
     });
   }
 
@@ -131,6 +135,7 @@ export class ModelFeed {
   setDomain(name: string, object: unknown): void {
     const domain = object === undefined ? undefined : translateDomain(object);
     this.#options.compute.setDomain(name, domain);
+    if (this.#names.setDomain(name, domain?.dns)) this.services.namesChanged(name);
     const length = fieldAt(object, "spec", "networkPrefixLength");
     const networkLength = {
       4: Number(fieldAt(length, "ipv4") ?? 24),

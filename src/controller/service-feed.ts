@@ -1,12 +1,14 @@
 // Services joined with their EndpointSlices. Keys are `namespace/name`; an object is `undefined` once it is gone.
 import type { Compute } from "../compute/graph.ts";
 import { fieldAt, stringOf } from "../kubernetes/json.ts";
+import type { NameFeed } from "./name-feed.ts";
 import { serviceNameLabel, translateService } from "../kubernetes/service.ts";
 
 export interface ServiceFeedOptions {
   readonly inputs: Pick<Compute, "setService">;
   /** Name of the domain that a namespace belongs to. */
   readonly domainOf: (namespace: string) => string;
+  readonly names: NameFeed;
 }
 
 /** The key of the Service that a slice is of. */
@@ -68,10 +70,19 @@ export class ServiceFeed {
     for (const key of this.#servicesByNamespace.get(namespace) ?? []) this.#tell(key);
   }
 
+  /** The domain's nodes answer DNS otherwise than before. */
+  namesChanged(domain: string): void {
+    for (const [namespace, keys] of this.#servicesByNamespace) {
+      if (this.#options.domainOf(namespace) !== domain) continue;
+      for (const key of keys) this.#tell(key);
+    }
+  }
+
   #tell(key: string): void {
-    const { inputs, domainOf } = this.#options;
+    const { inputs, domainOf, names } = this.#options;
     const service = this.#services.get(key);
     const slices = [...(this.#slices.get(key)?.values() ?? [])];
+    names.set(key, service, slices, domainOf(namespaceOf(key)));
     const found =
       service === undefined ? [] : translateService(service, slices, domainOf(namespaceOf(key)));
     const ids = new Set(found.map(({ id }) => id));

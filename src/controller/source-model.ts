@@ -1,7 +1,14 @@
 // What one source says, put into the model of all. Names of the first source stay as they are; those of another have its name
 // in front (`east:shop`), so that nothing of one source is ever taken for something of another.
 import type { Compute } from "../compute/graph.ts";
-import type { Domain, Endpoint, Labels, Node, Zone } from "../model/endpoint.ts";
+import {
+  type Domain,
+  type Endpoint,
+  type Labels,
+  type Node,
+  type Zone,
+  everyNode,
+} from "../model/endpoint.ts";
 import type {
   EndpointSelector,
   LabelSelector,
@@ -10,11 +17,12 @@ import type {
   Rule,
   ZoneSelector,
 } from "../model/policy.ts";
+import type { NamedService } from "../model/named-service.ts";
 import type { Backend, VirtualService } from "../model/service.ts";
 
 export type ModelInputs = Pick<
   Compute,
-  "setZone" | "setEndpoint" | "setDomain" | "setNode" | "setPolicy" | "setService"
+  "setZone" | "setEndpoint" | "setDomain" | "setNode" | "setPolicy" | "setService" | "setNames"
 >;
 
 /** Told from every name in Kubernetes by its colon. */
@@ -98,6 +106,12 @@ export class SourceModel implements ModelInputs {
     this.#set(`service ${id}`, () => this.#options.inputs.setService(this.idOf(id), scoped));
   }
 
+  /** Only the first source has names: those of two clusters would be the same. */
+  setNames(id: string, names: NamedService | undefined): void {
+    if (this.#options.name !== "") return;
+    this.#set(`names ${id}`, () => this.#options.inputs.setNames(id, names));
+  }
+
   #set(key: string, set: () => void): void {
     if (this.#held === undefined) set();
     else this.#held.set(key, set);
@@ -124,12 +138,13 @@ export class SourceModel implements ModelInputs {
   #endpoint(endpoint: Endpoint): Endpoint {
     if (this.#options.name === "") return endpoint;
     const { id, zone, domain, node } = endpoint;
+    const isPlaced = node !== undefined && node !== everyNode;
     return {
       ...endpoint,
       id: this.idOf(id),
       zone: this.idOf(zone),
       domain: this.idOf(domain),
-      node: node === undefined ? undefined : this.idOf(node),
+      node: isPlaced ? this.idOf(node) : node,
     };
   }
 

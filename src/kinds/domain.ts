@@ -2,8 +2,9 @@
 import { Type } from "typebox";
 import { duplicate, forbidden, invalid, invalidEach } from "../apimachinery/field-error.ts";
 import type { FieldError, KindDefinition } from "../apimachinery/kind.ts";
-import { checkInRange } from "../apimachinery/names.ts";
+import { checkInRange, checkName } from "../apimachinery/names.ts";
 import { formatPrefix, prefixContains, widthOf, type Prefix } from "../net/address.ts";
+import { tryParseSocketAddress } from "../net/socket-address.ts";
 import { tryParsePrefix, validateCidr } from "./address.ts";
 import { ageColumn, column, nameColumn } from "./column.ts";
 import { cidrText, immutable } from "./crd-constraints.ts";
@@ -16,6 +17,49 @@ const poolsStay = {
   rule: "oldSelf.all(pool, pool in self)",
   message: "pools cannot be removed",
 };
+
+const servers = (description: string) =>
+  Type.Array(Type.String(), { minItems: 1, maxItems: 16, description });
+
+const dnsSchema = Type.Object(
+  {
+    service: Type.String({
+      description:
+        "The Service at whose cluster addresses nodes answer, as NAMESPACE/NAME: usually kube-system/kube-dns. To policies the answering node is one of the pods that it selects.",
+    }),
+    zone: Type.Optional(
+      Type.String({
+        default: "cluster.local",
+        description: "The zone of the cluster's names; cluster.local when absent.",
+      }),
+    ),
+    ttlSeconds: Type.Optional(
+      Type.Integer({
+        default: 5,
+        description: "How long the cluster's names may be believed, 0 to 3600; 5 when absent.",
+        crd: { minimum: 0, maximum: 3600 },
+      }),
+    ),
+    upstreams: Type.Optional(
+      servers(
+        "Who is asked for all other names, in this order, as ADDRESS or ADDRESS:PORT; whom the node itself asks (/etc/resolv.conf) when absent.",
+      ),
+    ),
+    forwarders: Type.Optional(
+      Type.Array(
+        Type.Object({
+          zone: Type.String({ description: "The zone; the longest one that a name is in counts." }),
+          servers: servers("Who is asked, as upstreams."),
+        }),
+        { maxItems: 64, description: "Who is asked for names of a zone, in place of upstreams." },
+      ),
+    ),
+  },
+  {
+    description:
+      "Has each node answer the DNS queries of its own pods, from what it knows. Without it nothing answers but what runs in the cluster.",
+  },
+);
 
 const specSchema = Type.Object(
   {
@@ -85,6 +129,7 @@ const specSchema = Type.Object(
         },
       ),
     ),
+    dns: Type.Optional(dnsSchema),
     ipam: Type.Optional(
       Type.Object(
         {
@@ -246,6 +291,39 @@ function validateServiceCidrs({ serviceCidrs = [], pools }: Domain["spec"]): Fie
   return [...validateCidrs(serviceCidrs, field), ...overlaps];
 }
 
+function validateServers(texts: readonly string[], field: string): FieldError[] {
+  return texts.flatMap((text, index) => {
+    const rule = "must be an address, or an address and a port (192.0.2.1:53, [2001:db8::1]:53)";
+    const path = `${field}[${index}]`;
+    return tryParseSocketAddress(text, 53) === undefined ? [invalid(path, text, rule)] : [];
+  });
+}
+
+function validateDns({ dns }: Domain["spec"]): FieldError[] {
+  if (dns === undefined) return [];
+  const { service, zone = "cluster.local", ttlSeconds = 5, upstreams = [], forwarders = [] } = dns;
+  const path = "spec.dns";
+  const parts = service.split("/");
+  const isService =
+    parts.length === 2 && parts.every((part) => checkName("label", part).length === 0);
+  const errors = [
+    ...(isService ? [] : [invalid(`${path}.service`, service, "must be NAMESPACE/NAME")]),
+    ...invalidEach(`${path}.zone`, zone, checkName("subdomain", zone)),
+    ...invalidEach(`${path}.ttlSeconds`, ttlSeconds, checkInRange(ttlSeconds, 0, 3600)),
+    ...validateServers(upstreams, `${path}.upstreams`),
+  ];
+  const seen = new Set<string>();
+  for (const [index, forwarder] of forwarders.entries()) {
+    const field = `${path}.forwarders[${index}]`;
+    const name = `${field}.zone`;
+    errors.push(...invalidEach(name, forwarder.zone, checkName("subdomain", forwarder.zone)));
+    if (seen.has(forwarder.zone)) errors.push(duplicate(name, forwarder.zone));
+    seen.add(forwarder.zone);
+    errors.push(...validateServers(forwarder.servers, `${field}.servers`));
+  }
+  return errors;
+}
+
 function validate({ spec }: Domain, old?: Domain): FieldError[] {
   const errors = [
     ...invalidEach("spec.vni", spec.vni, checkInRange(spec.vni, 1, maximumVni)),
@@ -254,6 +332,7 @@ function validate({ spec }: Domain, old?: Domain): FieldError[] {
     ...validateWebhook(spec),
     ...validateCidrs(spec.masquerade?.except ?? [], "spec.masquerade.except"),
     ...validateServiceCidrs(spec),
+    ...validateDns(spec),
   ];
   if (old === undefined) return errors;
   if (old.spec.vni !== spec.vni) errors.push(invalid("spec.vni", spec.vni, "field is immutable"));

@@ -1,4 +1,5 @@
-import type { Domain } from "../model/endpoint.ts";
+import { canonicalDomainName } from "../model/domain-name.ts";
+import type { Domain, DomainDns } from "../model/endpoint.ts";
 import { fieldAt, fieldOf, listOf, stringOf } from "./json.ts";
 
 /** Highest VXLAN network identifier (RFC 7348 section 5). */
@@ -12,6 +13,7 @@ export function translateDomain(object: unknown): Domain | undefined {
   if (!Number.isInteger(vni) || vni < 1 || vni > highestVni) return undefined;
   const pools = listOf(fieldAt(object, "spec", "pools")) ?? [];
   const unmasqueraded = translateMasquerade(fieldAt(object, "spec", "masquerade"));
+  const dns = translateDns(fieldAt(object, "spec", "dns"));
   const serviceCidrs = listOf(fieldAt(object, "spec", "serviceCidrs")) ?? [];
   return {
     name,
@@ -21,6 +23,7 @@ export function translateDomain(object: unknown): Domain | undefined {
     ...(serviceCidrs.length > 0 && {
       serviceCidrs: serviceCidrs.filter((cidr) => typeof cidr === "string"),
     }),
+    ...(dns && { dns }),
   };
 }
 
@@ -29,4 +32,31 @@ function translateMasquerade(masquerade: unknown): readonly string[] {
   if (fieldOf(masquerade, "enabled") === false) return ["0.0.0.0/0", "::/0"];
   const except = listOf(fieldOf(masquerade, "except")) ?? [];
   return except.filter((cidr) => typeof cidr === "string");
+}
+
+const defaultZone = "cluster.local";
+/** As CoreDNS has it. */
+const defaultTtlSeconds = 5;
+
+function textsOf(value: unknown): readonly string[] {
+  return (listOf(value) ?? []).filter((each) => typeof each === "string");
+}
+
+/** Absent without a Service, or where the zone is no name: then nodes do not answer. */
+function translateDns(dns: unknown): DomainDns | undefined {
+  const service = stringOf(fieldOf(dns, "service"));
+  const zone = canonicalDomainName(stringOf(fieldOf(dns, "zone")) ?? defaultZone);
+  if (service === undefined || zone === undefined) return undefined;
+  const ttl = fieldOf(dns, "ttlSeconds");
+  return {
+    service,
+    zone,
+    ttlSeconds: typeof ttl === "number" ? ttl : defaultTtlSeconds,
+    upstreams: textsOf(fieldOf(dns, "upstreams")),
+    forwarders: (listOf(fieldOf(dns, "forwarders")) ?? []).flatMap((each) => {
+      const forwarded = canonicalDomainName(stringOf(fieldOf(each, "zone")) ?? "");
+      const servers = textsOf(fieldOf(each, "servers"));
+      return forwarded === undefined ? [] : [{ zone: forwarded, servers }];
+    }),
+  };
 }

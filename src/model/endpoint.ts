@@ -14,6 +14,9 @@ export interface NamedPort {
   readonly port: number;
 }
 
+/** In place of a node's name: an address that every node answers itself. */
+export const everyNode = "*";
+
 /** One attachment: a pod, a virtual machine, a host, a VLAN behind a gateway. */
 export interface Endpoint {
   /** Unique among all endpoints, e.g. `shop/web-1`. */
@@ -29,7 +32,7 @@ export interface Endpoint {
   readonly mac: string;
   /** Uids under which whoever attaches it may name the attached object; absent when it has none. */
   readonly uids?: readonly string[];
-  /** Name of the node it is attached to; `undefined` before it is placed. */
+  /** Name of the node it is attached to, or `everyNode`; `undefined` before it is placed. */
   readonly node: string | undefined;
 }
 
@@ -44,6 +47,25 @@ export interface Domain {
   readonly unmasqueraded?: readonly string[];
   /** CIDRs outside the pools that virtual addresses are from; none when absent. */
   readonly serviceCidrs?: readonly string[];
+  /** How nodes answer DNS; they do not when absent. */
+  readonly dns?: DomainDns;
+}
+
+/** DNS of a domain, answered by each node itself. */
+export interface DomainDns {
+  /** The Service at whose addresses it is answered, as `namespace/name`. */
+  readonly service: string;
+  /** The zone of the cluster's names, in lower case without the last dot. */
+  readonly zone: string;
+  /** Of the cluster's own records. */
+  readonly ttlSeconds: number;
+  /** Who answers other names, as `ADDRESS` or `ADDRESS:PORT`; whom the node itself asks when empty. */
+  readonly upstreams: readonly string[];
+  /** Who answers names of a zone in place of these. */
+  readonly forwarders: readonly {
+    readonly zone: string;
+    readonly servers: readonly string[];
+  }[];
 }
 
 export interface Node {

@@ -1,5 +1,6 @@
 // Endpoints: the addresses of all of them, and the ports of those that are attached to this node.
 import { type Address, formatAddress, tryParseAddress, widthOf } from "../net/address.ts";
+import { everyNode } from "../model/endpoint.ts";
 import { parseMac } from "../net/mac.ts";
 import { AddressError } from "../net/errors.ts";
 import type { Flow } from "../openflow/flow.ts";
@@ -27,7 +28,7 @@ import {
 } from "./flow-builder.ts";
 import { endpointPriorities } from "./forwarding.ts";
 import { whereDiscovery } from "./neighbour.ts";
-import { origins, places } from "./registers.ts";
+import { type Place, origins, places } from "./registers.ts";
 
 const arp = 0x0806;
 
@@ -131,11 +132,7 @@ export class EndpointFeature implements Feature {
     }
     const endpoint = this.#facts.get("endpoint", owner);
     if (endpoint === undefined) return [];
-    const local = endpoint.node === this.#node;
-    // A local endpoint without a port is known, and Output has no flow for it.
-    const location = local
-      ? (this.#facts.get("port", owner)?.ofport ?? 0)
-      : context.number("node", endpoint.node);
+    const { place, location } = this.#placeOf(endpoint, context);
     const identity = context.number("identity", endpoint.identity);
     return [
       buildFlow({
@@ -148,11 +145,21 @@ export class EndpointFeature implements Feature {
         ],
         actions: [
           load("resultIdentity", identity),
-          load("place", local ? places.local : places.remote),
+          load("place", places[place]),
           load("resultLocation", location),
         ],
       }),
     ];
+  }
+
+  #placeOf(
+    { id, node }: EndpointResource,
+    context: RenderContext,
+  ): { readonly place: Place; readonly location: number } {
+    if (node === everyNode) return { place: "ownNode", location: 0 };
+    if (node !== this.#node) return { place: "remote", location: context.number("node", node) };
+    // One without a port is known, and Output has no flow for it.
+    return { place: "local", location: this.#facts.get("port", id)?.ofport ?? 0 };
   }
 
   /** Closed until everything is there that decides about its traffic. */

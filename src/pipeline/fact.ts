@@ -70,6 +70,8 @@ export class Facts {
     endpoint: new Map(),
     service: new Map(),
     backend: new Map(),
+    record: new Map(),
+    host: new Map(),
     port: new Map(),
     tunnel: new Map(),
     gateway: new Map(),

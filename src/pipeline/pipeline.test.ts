@@ -94,7 +94,7 @@ const resources: fc.Arbitrary<Resource> = fc.oneof(
     kind: one("endpoint" as const),
     id: fc.constantFrom("e1", "e2", "e3"),
     domain: fc.constantFrom("d1", "d2"),
-    node: fc.constantFrom("n1", "n1", "n2"),
+    node: fc.constantFrom("n1", "n1", "n2", "*"),
     addresses: fc.tuple(some(v4), some(v6)).map((lists) => lists.flat()),
     mac,
     identity,

@@ -59,6 +59,14 @@ const properties: Readonly<Record<PropertyOf<Resource>, true>> = {
   nodes: true,
   weight: true,
   zone: true,
+  dns: true,
+  ttlSeconds: true,
+  upstreams: true,
+  forwarders: true,
+  servers: true,
+  alias: true,
+  record: true,
+  hostname: true,
 };
 const propertyOrder = Object.keys(properties);
 

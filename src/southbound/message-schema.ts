@@ -20,6 +20,15 @@ const domain = Type.Object({
   pools: texts,
   unmasqueraded: Type.Optional(texts),
   serviceCidrs: Type.Optional(texts),
+  dns: Type.Optional(
+    Type.Object({
+      service: text,
+      zone: text,
+      ttlSeconds: Type.Integer({ minimum: 0 }),
+      upstreams: texts,
+      forwarders: Type.Array(Type.Object({ zone: text, servers: texts })),
+    }),
+  ),
 });
 const node = Type.Object({
   kind: Type.Literal("node"),
@@ -111,7 +120,38 @@ const backend = Type.Object({
   weight: Type.Optional(Type.Integer({ minimum: 1, maximum: 65535 })),
 });
 
-const resourceSchemas = { domain, node, group, rule, posture, endpoint, backend, service };
+const namedPorts = Type.Array(
+  Type.Object({ name: text, protocol: portProtocol, port: servicePort }),
+);
+const record = Type.Object({
+  kind: Type.Literal("record"),
+  id: text,
+  domain: text,
+  addresses: texts,
+  alias: Type.Optional(text),
+  ports: namedPorts,
+});
+const host = Type.Object({
+  kind: Type.Literal("host"),
+  id: text,
+  record: text,
+  address: text,
+  hostname: Type.Optional(text),
+  ports: namedPorts,
+});
+
+const resourceSchemas = {
+  domain,
+  node,
+  group,
+  rule,
+  posture,
+  endpoint,
+  backend,
+  service,
+  record,
+  host,
+};
 const resource = Type.Union(Object.values(resourceSchemas));
 const resourceKey = Type.Object({
   kind: Type.Union(resourceKinds.map((kind) => Type.Literal(kind))),
@@ -215,18 +255,18 @@ function malformed(
   tag: "type" | "kind",
   value: unknown,
 ): DecodeError {
-  const record: Record<string, unknown> = { ...(typeof value === "object" ? value : {}) };
-  const name = String(record[tag]);
+  const fields: Record<string, unknown> = { ...(typeof value === "object" ? value : {}) };
+  const name = String(fields[tag]);
   const schema = Object.hasOwn(schemas, name) ? schemas[name] : undefined;
   if (schema === undefined) {
     const known = Object.keys(schemas).join(", ");
     return new DecodeError("malformed", `expected ${tag} to be one of ${known}, got ${name}`);
   }
-  const upserts = Array.isArray(record["upserts"]) ? record["upserts"] : [];
+  const upserts = Array.isArray(fields["upserts"]) ? fields["upserts"] : [];
   const bad: unknown = upserts.find((upsert) => !anyResource.Check(upsert));
   if (bad !== undefined) return malformed(resourceSchemas, "kind", bad);
   const [error] = Compile(schema).Errors(value);
-  const where = typeof record["id"] === "string" ? `${name} ${record["id"]}` : name;
+  const where = typeof fields["id"] === "string" ? `${name} ${fields["id"]}` : name;
   return new DecodeError(
     "malformed",
     `${where}: ${error?.instancePath ?? ""} ${error?.message ?? "is not valid"}`,

@@ -1,6 +1,7 @@
 // What a controller tells an agent: resources, each replaced or deleted as a whole, keyed by kind and id.
-// Shared by all nodes: domain, node, endpoint, backend, service. Limited to the nodes with a subject of the policy (its span):
+// Shared by all nodes: domain, node, endpoint, backend, service, host, record. Limited to the nodes with a subject of the policy (its span):
 // posture, rule, group. A resource whose references are missing matches nothing, so a gap can only drop.
+import type { DomainDns, NamedPort } from "../model/endpoint.ts";
 import type { Action, Direction, Tier } from "../model/policy.ts";
 import type { Frontend, TrafficPolicy } from "../model/service.ts";
 import type { Family } from "../net/address.ts";
@@ -16,6 +17,8 @@ export interface DomainResource {
   readonly unmasqueraded?: readonly string[];
   /** CIDRs of virtual addresses: what the node itself sends there goes through the switch. */
   readonly serviceCidrs?: readonly string[];
+  /** How nodes that take part in the domain answer DNS; they do not when absent. */
+  readonly dns?: DomainDns;
 }
 
 export interface NodeResource {
@@ -33,6 +36,7 @@ export interface EndpointResource {
   /** `zone/name`. */
   readonly id: string;
   readonly domain: string;
+  /** Name of its node, or `everyNode` of model/endpoint.ts. */
   readonly node: string;
   readonly addresses: readonly string[];
   readonly mac: string;
@@ -144,6 +148,28 @@ export interface BackendResource {
   readonly weight?: number;
 }
 
+/** Names of a Service; told in domains with DNS only (model/named-service.ts). */
+interface RecordResource {
+  readonly kind: "record";
+  /** `namespace/name`. */
+  readonly id: string;
+  readonly domain: string;
+  readonly addresses: readonly string[];
+  readonly alias?: string;
+  readonly ports: readonly NamedPort[];
+}
+
+/** A host of a headless Service, for its names. */
+interface HostResource {
+  readonly kind: "host";
+  /** Its record's id and the address. */
+  readonly id: string;
+  readonly record: string;
+  readonly address: string;
+  readonly hostname?: string;
+  readonly ports: readonly NamedPort[];
+}
+
 export type Resource =
   | DomainResource
   | NodeResource
@@ -152,7 +178,9 @@ export type Resource =
   | GroupResource
   | RuleResource
   | ServiceResource
-  | BackendResource;
+  | BackendResource
+  | RecordResource
+  | HostResource;
 
 export type ResourceKind = Resource["kind"];
 
@@ -166,6 +194,8 @@ export const resourceKinds = [
   "endpoint",
   "backend",
   "service",
+  "host",
+  "record",
 ] as const satisfies readonly ResourceKind[];
 
 export interface ResourceKey {

@@ -2,8 +2,15 @@
 // collide, dangle and come back. Besides the usual there is what users get wrong or do on purpose: unknown zones,
 // endpoints without node or address, equal addresses in two domains, odd label keys, unreadable networks.
 import fc from "fast-check";
+import type { NamedService } from "../../src/model/named-service.ts";
 import type { VirtualService } from "../../src/model/service.ts";
-import type { Domain, Endpoint, Node, Zone } from "../../src/model/endpoint.ts";
+import {
+  type Domain,
+  type Endpoint,
+  type Node,
+  type Zone,
+  everyNode,
+} from "../../src/model/endpoint.ts";
 import type {
   Direction,
   EndpointSelector,
@@ -190,7 +197,7 @@ function endpoint(id: string): fc.Arbitrary<Endpoint> {
     ),
     mac: fc.constant(`0a:00:00:00:00:0${host}`),
     node: fc.oneof(
-      { weight: 8, arbitrary: fc.constantFrom<string | undefined>(...nodeNames) },
+      { weight: 8, arbitrary: fc.constantFrom<string | undefined>(...nodeNames, everyNode) },
       fc.constant(undefined),
     ),
   });
@@ -258,6 +265,19 @@ function virtualService(id: string): fc.Arbitrary<VirtualService> {
   });
 }
 
+function namedService(id: string): fc.Arbitrary<NamedService> {
+  const addresses = fc.constantFrom(["10.96.0.1"], [], ["10.96.0.2", "2001:db8::1"]);
+  const ports = fc.constantFrom([], [{ name: "http", protocol: "TCP" as const, port: 80 }]);
+  const host = fc.record({ address: fc.constantFrom("10.0.0.1", "10.0.0.2", "10.0.0.3"), ports });
+  return fc.record({
+    id: fc.constant(id),
+    domain: fc.constantFrom(...domainNames),
+    addresses,
+    ports,
+    hosts: fc.uniqueArray(host, { maxLength: 3, selector: ({ address }) => address }),
+  });
+}
+
 interface Setting<Name, Value> {
   readonly kind: Name;
   readonly id: string;
@@ -271,7 +291,8 @@ export type Change =
   | Setting<"domain", Domain>
   | Setting<"node", Node>
   | Setting<"policy", Policy>
-  | Setting<"service", VirtualService>;
+  | Setting<"service", VirtualService>
+  | Setting<"names", NamedService>;
 
 const kinds = [
   { kind: "zone", weight: 2, ids: zoneNames },
@@ -280,6 +301,7 @@ const kinds = [
   { kind: "node", weight: 1, ids: nodeNames },
   { kind: "policy", weight: 6, ids: policyNames },
   { kind: "service", weight: 2, ids: serviceNames },
+  { kind: "names", weight: 2, ids: serviceNames },
 ] as const;
 
 type Kind = (typeof kinds)[number];
@@ -298,6 +320,8 @@ function changeTo({ kind }: Kind, id: string): fc.Arbitrary<Change> {
       return policy(id).map((value) => ({ kind, id, value }));
     case "service":
       return virtualService(id).map((value) => ({ kind, id, value }));
+    case "names":
+      return namedService(id).map((value) => ({ kind, id, value }));
   }
 }
 

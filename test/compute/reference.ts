@@ -13,7 +13,8 @@ import { everyEndpoint } from "../../src/compute/definition.ts";
 import { identityIdOf } from "../../src/compute/identity.ts";
 import { alwaysRelevantKeys } from "../../src/compute/relevance.ts";
 import { word } from "../../src/compute/words.ts";
-import type { Endpoint } from "../../src/model/endpoint.ts";
+
+import { type Endpoint, everyNode } from "../../src/model/endpoint.ts";
 import type { Direction, EndpointSelector, LabelSelector, Policy } from "../../src/model/policy.ts";
 import { matchesEndpoint, matchesSelector, selectorKeys } from "../../src/model/selector.ts";
 import {
@@ -112,6 +113,12 @@ export class Reference {
         yield { kind: "backend", id: backend, service: id, address, port, node: place, ready };
       }
     }
+    for (const [record, { hosts, ...rest }] of this.#world.names) {
+      yield { kind: "record", ...rest };
+      for (const host of hosts) {
+        yield { kind: "host", id: `${record} ${host.address}`, record, ...host };
+      }
+    }
   }
 
   #compiled() {
@@ -129,7 +136,7 @@ export class Reference {
   nodesOf(policy: string): ReadonlySet<string> {
     const subject = this.#world.policies.get(policy)?.subject;
     const subjects = subject === undefined ? [] : this.#members(subject);
-    return new Set(subjects.map(({ node }) => node));
+    return new Set(subjects.map(({ node }) => node).filter((node) => node !== everyNode));
   }
 
   #isolating(endpoint: Endpoint, direction: Direction): readonly string[] {

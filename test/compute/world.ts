@@ -2,6 +2,7 @@
 import type { Compute } from "../../src/compute/graph.ts";
 import type { Domain, Endpoint, Node, Zone } from "../../src/model/endpoint.ts";
 import type { Policy } from "../../src/model/policy.ts";
+import type { NamedService } from "../../src/model/named-service.ts";
 import type { VirtualService } from "../../src/model/service.ts";
 import type { EncodedDelta } from "../../src/southbound/encoded.ts";
 import { keyText } from "../../src/southbound/encoded.ts";
@@ -15,6 +16,7 @@ export class World {
   readonly nodes = new Map<string, Node>();
   readonly policies = new Map<string, Policy>();
   readonly services = new Map<string, VirtualService>();
+  readonly names = new Map<string, NamedService>();
 
   static of(changes: Iterable<Change>): World {
     const world = new World();
@@ -36,6 +38,8 @@ export class World {
         return put(this.policies, change.id, change.value);
       case "service":
         return put(this.services, change.id, change.value);
+      case "names":
+        return put(this.names, change.id, change.value);
     }
   }
 
@@ -47,6 +51,7 @@ export class World {
     for (const [id, value] of this.nodes) yield { kind: "node", id, value };
     for (const [id, value] of this.policies) yield { kind: "policy", id, value };
     for (const [id, value] of this.services) yield { kind: "service", id, value };
+    for (const [id, value] of this.names) yield { kind: "names", id, value };
   }
 }
 
@@ -69,6 +74,8 @@ export function applyTo(compute: Compute, change: Change): void {
       return compute.setPolicy(change.id, change.value);
     case "service":
       return compute.setService(change.id, change.value);
+    case "names":
+      return compute.setNames(change.id, change.value);
   }
 }
 
