@@ -1,8 +1,9 @@
 // Sending many changes as one atomic bundle: OpenFlow Switch Specification 1.5.1, section 6.9.
+import type { GroupMod } from "../openflow/group.ts";
 import type { BundleAdd, Message } from "../openflow/message.ts";
 import { encodeMessage } from "../openflow/message.ts";
 import { Writer } from "../wire/writer.ts";
-import { BundleError, OpenFlowError } from "./errors.ts";
+import { BundleError, OpenFlowError, UnavailableError } from "./errors.ts";
 import type { OpenFlowConnection } from "./openflow-connection.ts";
 
 type Change = BundleAdd["message"];
@@ -11,6 +12,21 @@ const flags = ["atomic", "ordered"] as const;
 /** Bytes to gather before they are written. Larger pieces do not make it faster; smaller ones cost system calls. */
 const pieceSize = 128 * 1024;
 const largestMessage = 0xffff;
+const attempts = 3;
+
+/**
+ * A group that is there only within a bundle: made by its first change, named by its last but one. Open vSwitch drops a bundle
+ * that it has heard nothing of for a while (`other_config:bundle-idle-timeout`, by default 10 s), and takes the next change for
+ * the beginning of a new one: what was sent before is lost without a word. Then the group is unknown, and nothing is committed.
+ */
+const mark: GroupMod["group"] = { id: 0xfffffe00, type: "all", buckets: [] };
+const markedBegin: readonly Change[] = [{ kind: "group-mod", command: "add", group: mark }];
+const markedEnd: readonly Change[] = [
+  { kind: "group-mod", command: "modify", group: mark },
+  { kind: "group-mod", command: "delete", group: mark },
+];
+/** Open vSwitch's words for the change that names an unknown group, and for the commit of an unknown bundle. */
+const forgotten: ReadonlySet<string> = new Set(["OFPGMFC_UNKNOWN_GROUP", "OFPBFC_BAD_ID"]);
 
 async function control(
   connection: OpenFlowConnection,
@@ -47,6 +63,17 @@ export async function sendBundle(
   connection: OpenFlowConnection,
   changes: readonly Change[],
 ): Promise<void> {
+  const marked = [...markedBegin, ...changes, ...markedEnd];
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    if ((await sendOnce(connection, marked)) === "committed") return;
+  }
+  throw new UnavailableError(`the switch has forgotten a bundle ${attempts} times`);
+}
+
+async function sendOnce(
+  connection: OpenFlowConnection,
+  changes: readonly Change[],
+): Promise<"committed" | "forgotten"> {
   const refusals: OpenFlowError[] = [];
   // The id of the first change names the bundle: no other bundle of this connection has it.
   const first = connection.reserve(changes.length);
@@ -60,12 +87,23 @@ export async function sendBundle(
   try {
     await Promise.all([opened, add(connection, first, first, changes)]);
     await control(connection, first, "close");
-    if (refusals.length === 0) return await control(connection, first, "commit");
+    if (refusals.length === 0) {
+      await control(connection, first, "commit");
+      return "committed";
+    }
   } catch (error) {
     // A failed commit ends the bundle; what the switch says about the discard then is of no interest.
     control(connection, first, "discard").catch(() => undefined);
-    throw error instanceof OpenFlowError ? new BundleError([...refusals, error]) : error;
+    if (!(error instanceof OpenFlowError)) throw error;
+    refusals.push(error);
+    if (refusals.some(isForgotten)) return "forgotten";
+    throw new BundleError(refusals);
   }
   await control(connection, first, "discard");
   throw new BundleError(refusals);
+}
+
+function isForgotten({ code, request }: OpenFlowError): boolean {
+  const isMark = request.kind === "group-mod" && request.group.id === mark.id;
+  return (isMark || request.kind === "bundle-control") && forgotten.has(code);
 }

@@ -407,6 +407,25 @@ test("bundles and dumps at the same time do not get in each other's way", async 
   );
 });
 
+test("a bundle whose beginning the switch has forgotten is in force as a whole, or not at all", async () => {
+  await deleteAll();
+  // The switch gives up bundles that it hears nothing of, and takes the next change for the first of a new one.
+  vsctl("set", "Open_vSwitch", ".", "other_config:bundle-idle-timeout=1");
+  const groups = ofctl("dump-groups", bridgeSocket());
+  const flows = Array.from({ length: 20_000 }, (_, index) =>
+    flowOf({ table: 1, match: [{ field: "reg0", value: BigInt(index) }] }),
+  );
+  const bundle = client.bundle(flows.map(addFlow));
+  await new Promise(setImmediate);
+  // This side is busy in the midst of it.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4_000);
+  await bundle;
+  assert.equal((await client.dumpFlows({ table: 1 })).length, flows.length);
+  assert.equal(ofctl("dump-groups", bridgeSocket()), groups);
+  vsctl("remove", "Open_vSwitch", ".", "other_config", "bundle-idle-timeout");
+  await deleteAll();
+});
+
 test("one change outside of a bundle settles when it is in force, or with its error", async () => {
   await deleteAll();
   await client.change(addFlow(flowOf({})));
