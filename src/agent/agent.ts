@@ -5,7 +5,7 @@
 //   local socket -> Attachments ----> SwitchDatabase <--> OVSDB
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { PortsFact } from "../pipeline/fact.ts";
+import type { LocalDelta } from "../pipeline/fact.ts";
 import { aborted, pause, unlessAborted } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Metrics } from "../runtime/metrics.ts";
@@ -36,12 +36,13 @@ import { NodeState } from "./node-state.ts";
 import { watchNode } from "./node-watch.ts";
 import { followFlows } from "./openflow-link.ts";
 import { PendingRequests } from "./pending-requests.ts";
+import { PortFacts } from "./port-facts.ts";
 import { Readiness } from "./readiness.ts";
 import { describeRefusals } from "./refusal.ts";
 import { twoRoundsMs } from "./revalidation.ts";
 import { StateFile } from "./state-file.ts";
 import { SwitchDatabase } from "./switch-database.ts";
-import { attachmentOf, differenceOf, localFacts } from "./switch-ports.ts";
+import { attachmentOf } from "./switch-ports.ts";
 import { TunnelPeers } from "./tunnel-peers.ts";
 
 /** An answer that waits longer for the switch goes on without having been confirmed: it only lets less through. */
@@ -78,10 +79,8 @@ export class Agent {
   readonly #failure = Promise.withResolvers<never>();
   /** Settles when what was noted while no agent ran is done. */
   readonly #prepared = Promise.withResolvers<void>();
-  #facts: ReadonlyMap<string, PortsFact> = new Map();
+  readonly #facts: PortFacts;
   #flowsMayChange = false;
-  /** Local endpoints by port. */
-  #endpoints: ReadonlyMap<number, string> = new Map();
   /** Whether connections may be tracked that no rule admits any more: after a start nobody knows. */
   #reviewDue = true;
   /** Settles when the latest review that was due is over. */
@@ -100,6 +99,7 @@ export class Agent {
       log.error({ err }, "the state cannot be stored"),
     );
     this.#database = new SwitchDatabase(config, log);
+    this.#facts = this.#openFacts();
     const settings = new KernelSettings(join(config.stateDir, kernelSettingsFile));
     this.#gateway = new GatewayKeeper(config, this.#state, settings);
     const parts = { config, database: this.#database, gateway: this.#gateway };
@@ -177,7 +177,9 @@ export class Agent {
     this.#flows.change(this.#state.load());
     this.#names.restore();
     this.#database.on("due", () => this.#due("bridge"));
-    this.#database.on("ports", () => this.#updateFacts());
+    this.#database.on("ports", (names) => {
+      this.#applyFacts(this.#facts.update(names, this.#database.ports()));
+    });
     await mkdir(dirname(socket), { recursive: true });
     // The dummy datapath has ports, but no network interfaces behind them.
     const hasInterfaces = this.#config.datapathType !== "dummy";
@@ -233,10 +235,9 @@ export class Agent {
     const realised = this.#metrics.realisation.startTimer();
     this.#reviewDue ||= mayRevoke(delta, this.#state);
     this.#flows.change(this.#orFail(() => this.#state.applyResources(delta, completes)));
-    // An endpoint of this node may be for another object than the container that has its port.
-    const { node } = this.#config;
-    const places = delta.upserts.some((one) => one.kind === "endpoint" && one.node === node);
-    if (places && this.#database.ready) this.#updateFacts();
+    // An endpoint may be for another object now than the container that has its port.
+    const endpoints = [...delta.upserts, ...delta.deletes].filter((one) => one.kind === "endpoint");
+    this.#applyFacts(this.#facts.recheck(endpoints.map(({ id }) => id)));
     const { version } = this.#flows;
     this.#allowChanges();
     this.#readiness.changed();
@@ -270,27 +271,23 @@ export class Agent {
     return [{ resource, message: `the node's way into the domain cannot be made: see its log` }];
   }
 
-  #updateFacts(): void {
-    const facts = localFacts({
-      ports: this.#database.ports(),
+  #applyFacts(difference: LocalDelta): void {
+    const changed = [...difference.upserts, ...difference.deletes];
+    if (changed.length > 0) {
+      this.#flows.change(this.#orFail(() => this.#state.applyLocal(difference)));
+    }
+    if (changed.some(({ kind }) => kind === "tunnel")) this.#updatePeers();
+    this.#allowChanges();
+  }
+
+  #openFacts(): PortFacts {
+    return new PortFacts({
       gatewayDomain: this.#config.gatewayDomain,
       uidsOf: (id) => {
         const endpoint = this.#state.get("endpoint", id);
-        return endpoint === undefined ? undefined : (endpoint.uids ?? []);
+        return endpoint && (endpoint.uids ?? []);
       },
     });
-    const difference = differenceOf(this.#facts, facts);
-    this.#facts = facts;
-    this.#endpoints = new Map(
-      Array.from(facts.values()).flatMap((fact) =>
-        fact.kind === "port" ? [[fact.ofport, fact.id] as const] : [],
-      ),
-    );
-    if (difference.upserts.length + difference.deletes.length > 0) {
-      this.#flows.change(this.#orFail(() => this.#state.applyLocal(difference)));
-      this.#updatePeers();
-    }
-    this.#allowChanges();
   }
 
   #openNames(): NameLearning {
@@ -303,7 +300,7 @@ export class Agent {
         const version = this.#flows.change(this.#orFail(() => this.#state.applyLocal(delta)));
         await this.#flows.confirmed(version, AbortSignal.timeout(answerPatienceMs));
       },
-      endpointAt: (ofport) => this.#endpoints.get(ofport),
+      endpointAt: (ofport) => this.#facts.endpointAt(ofport),
       onEnded: () => this.#reviews.add("connections"),
     });
   }
@@ -311,7 +308,7 @@ export class Agent {
   #updatePeers(): void {
     const others = this.#state.all("node").filter(({ id }) => id !== this.#config.node);
     const addresses = others.flatMap((node) => node.addresses.slice(0, 1));
-    this.#peers.update(this.#facts.get("tunnel")?.ofport, addresses);
+    this.#peers.update(this.#facts.tunnel, addresses);
   }
 
   /** Before resources and ports are both known, flows that are still needed would be taken for surplus. */

@@ -66,11 +66,13 @@ export class Attachments {
   readonly #turns = new Map<string, Promise<unknown>>();
   readonly #additions: Batcher<StoredAttachment>;
   readonly #removals: Batcher<string>;
+  /** What the records ask for, with the port that asks. */
+  readonly #ofports = new Map<number, string>();
   #lastOfport = 0;
 
   constructor(options: AttachmentsOptions) {
     this.#options = options;
-    for (const record of options.file.attachments()) this.#records.set(record.port, record);
+    for (const record of options.file.attachments()) this.#keep(record);
     const bridge = async (): Promise<OvsBridge> =>
       await options.database.bridge(AbortSignal.timeout(databaseTimeoutMs));
     this.#additions = new Batcher(async (records) => {
@@ -156,7 +158,7 @@ export class Attachments {
       const labelled = attachmentOf(port);
       if (labelled === undefined || this.#records.has(port.name)) continue;
       file.putAttachment(labelled);
-      this.#records.set(port.name, labelled);
+      this.#keep(labelled);
     }
     for (const record of this.#records.values()) {
       if (this.#turns.has(record.port)) continue;
@@ -226,7 +228,7 @@ export class Attachments {
       if (known !== undefined) await this.#remove(port);
       const record = this.#newRecord(port, request, await database.bridge(signal));
       file.putAttachment(record);
-      this.#records.set(port, record);
+      this.#keep(record);
     }
     try {
       const record = this.#records.get(port);
@@ -276,9 +278,9 @@ export class Attachments {
   }
 
   #newRecord(port: string, request: AttachRequest, bridge: OvsBridge): StoredAttachment {
-    const used = new Set([...this.#records.values()].map((record) => record.ofportRequest));
-    for (const { ofport } of bridge.ports().values()) if (ofport !== undefined) used.add(ofport);
-    this.#lastOfport = nextOfport(used, Math.max(this.#lastOfport, ...used));
+    const isUsed = (ofport: number): boolean =>
+      this.#ofports.has(ofport) || bridge.portAt(ofport) !== undefined;
+    this.#lastOfport = nextOfport(isUsed, this.#lastOfport);
     const { endpoint, uid, container, netns, interface: name, network } = request;
     return {
       port,
@@ -293,6 +295,21 @@ export class Attachments {
     };
   }
 
+  #keep(record: StoredAttachment): void {
+    this.#records.set(record.port, record);
+    this.#ofports.set(record.ofportRequest, record.port);
+    // After a start numbers go on where they had been.
+    this.#lastOfport = Math.max(this.#lastOfport, record.ofportRequest);
+  }
+
+  #drop(port: string): void {
+    const record = this.#records.get(port);
+    this.#records.delete(port);
+    if (record !== undefined && this.#ofports.get(record.ofportRequest) === port) {
+      this.#ofports.delete(record.ofportRequest);
+    }
+  }
+
   /** Keeps the record when the switch could not be told; without its interface `recover` takes it for removed. */
   async #remove(port: string): Promise<void> {
     const { file, log } = this.#options;
@@ -302,7 +319,7 @@ export class Attachments {
       await deleteInterfaces([port]);
       if (removed.status === "rejected") throw removed.reason;
       file.deleteAttachment(port);
-      this.#records.delete(port);
+      this.#drop(port);
     } catch (error) {
       log.warn({ err: error, port }, "left for later: removing a port");
     }

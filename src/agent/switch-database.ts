@@ -2,12 +2,8 @@
 import { EventEmitter, once } from "node:events";
 import type { Log } from "../runtime/log.ts";
 import { UnavailableError } from "../switch/errors.ts";
-import {
-  type BridgePort,
-  OvsBridge,
-  type PortConfig,
-  type SwitchFacts,
-} from "../switch/ovs-bridge.ts";
+import type { BridgePort } from "../switch/bridge-ports.ts";
+import { OvsBridge, type PortConfig, type SwitchFacts } from "../switch/ovs-bridge.ts";
 import { OvsdbClient } from "../switch/ovsdb-client.ts";
 import type { AgentConfig } from "./config.ts";
 import { BridgeTakenError } from "./errors.ts";
@@ -16,8 +12,8 @@ import { ownPorts } from "./switch-ports.ts";
 interface DatabaseEvents {
   /** The database was reached anew, or something of the agent's own is missing: `ensure` is due. */
   due: [];
-  /** Ports are other than before. Not sent before `ensure` has once succeeded. */
-  ports: [];
+  /** Ports of these names may be other than before. Not sent before `ensure` has once succeeded. */
+  ports: [names: ReadonlySet<string>];
 }
 
 /** Among the `external_ids` of a bridge that is the agent's. */
@@ -127,7 +123,7 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
     await bridge.ensure();
     await this.#putOwn(bridge, own);
     this.#ready = true;
-    this.emit("ports");
+    this.emit("ports", new Set(bridge.ports().keys()));
     return bridge;
   }
 
@@ -157,14 +153,14 @@ export class SwitchDatabase extends EventEmitter<DatabaseEvents> implements Asyn
     const { bridge: name, datapathType } = this.#config;
     const externalIds = { [roleKey]: "integration" };
     this.#bridge = await OvsBridge.open(this.#client, { name, datapathType, externalIds });
-    this.#bridge.on("change", () => this.#changed());
+    this.#bridge.on("change", (names) => this.#changed(names));
     return this.#bridge;
   }
 
-  #changed(): void {
+  #changed(names: ReadonlySet<string>): void {
     if (!this.#ready) return;
     const ports = this.ports();
     if (Object.values(ownPorts).some(({ name }) => !ports.has(name))) this.emit("due");
-    this.emit("ports");
+    if (names.size > 0) this.emit("ports", names);
   }
 }

@@ -10,6 +10,7 @@ import {
   stringOf,
   uuidsOf,
 } from "../ovsdb/value.ts";
+import { type BridgePort, BridgePorts, bridgePort } from "./bridge-ports.ts";
 import { UnavailableError } from "./errors.ts";
 import type { OvsdbClient } from "./ovsdb-client.ts";
 import type { OvsdbMonitor } from "./ovsdb-monitor.ts";
@@ -37,17 +38,6 @@ export interface PortConfig {
   readonly mtuRequest?: number;
 }
 
-export interface BridgePort {
-  readonly name: string;
-  readonly type: string;
-  /** OpenFlow port number; `undefined` until the switch has made the interface, and when it could not. */
-  readonly ofport: number | undefined;
-  /** Why the switch could not. */
-  readonly error: string | undefined;
-  readonly externalIds: Readonly<Record<string, string>>;
-  readonly options: Readonly<Record<string, string>>;
-}
-
 /** What the switch says of itself, and who else uses it. */
 export interface SwitchFacts {
   readonly otherConfig: Readonly<Record<string, string>>;
@@ -67,8 +57,8 @@ export interface FoundBridge {
 }
 
 interface BridgeEvents {
-  /** Something of the bridge or its ports may be other than before. */
-  change: [];
+  /** Something of the bridge may be other than before, and so may its ports of these names. */
+  change: [ports: ReadonlySet<string>];
 }
 
 /** A port whose remote end and key are set by flows, packet by packet. */
@@ -97,19 +87,6 @@ function interfaceRow(port: PortConfig): Row {
     ofport_request: port.ofportRequest ?? [],
     mac: port.mac ?? [],
     mtu_request: port.mtuRequest ?? [],
-  };
-}
-
-function bridgePort(row: Row): BridgePort {
-  const ofport = numberOf(row["ofport"]);
-  return {
-    name: stringOf(row["name"]) ?? "",
-    type: stringOf(row["type"]) ?? "",
-    // The switch writes -1 beside the error.
-    ofport: ofport !== undefined && ofport >= 0 ? ofport : undefined,
-    error: stringOf(row["error"]),
-    externalIds: recordOf(row["external_ids"]),
-    options: recordOf(row["options"]),
   };
 }
 
@@ -148,6 +125,7 @@ export class OvsBridge extends EventEmitter<BridgeEvents> {
   readonly #config: BridgeConfig;
   readonly #client: OvsdbClient;
   readonly #monitor: OvsdbMonitor;
+  readonly #ports: BridgePorts;
 
   private constructor(client: OvsdbClient, config: BridgeConfig, monitor: OvsdbMonitor) {
     super();
@@ -155,10 +133,12 @@ export class OvsBridge extends EventEmitter<BridgeEvents> {
     this.#config = config;
     this.#client = client;
     this.#monitor = monitor;
+    this.#ports = new BridgePorts(config.name, monitor);
     // One listener for each call that waits for the switch.
     monitor.setMaxListeners(0);
     monitor.on("change", (changes) => {
-      if (changes.some(({ table }) => table !== "Open_vSwitch")) this.emit("change");
+      if (changes.every(({ table }) => table === "Open_vSwitch")) return;
+      this.emit("change", this.#ports.apply(changes));
     });
   }
 
@@ -198,12 +178,11 @@ export class OvsBridge extends EventEmitter<BridgeEvents> {
    * @throws {UnavailableError} when the switch has not answered within `timeoutMs`; then they may come later.
    */
   async addPorts(ports: readonly PortConfig[], timeoutMs = 10_000): Promise<readonly BridgePort[]> {
-    const present = this.#portUuids();
     const added: Atom[] = [];
     const operations: Operation[] = [];
     for (const [index, port] of ports.entries()) {
       const { name } = port;
-      if (present.has(name)) {
+      if (this.#ports.uuidOf(name) !== undefined) {
         const where = [["name", "==", name]] as const;
         operations.push({ op: "update", table: "Interface", where, row: interfaceRow(port) });
       } else {
@@ -225,27 +204,21 @@ export class OvsBridge extends EventEmitter<BridgeEvents> {
    * @throws {UnavailableError} when the switch has not answered within `timeoutMs`.
    */
   async removePorts(names: readonly string[], timeoutMs = 10_000): Promise<void> {
-    const present = this.#portUuids();
     const gone = names.flatMap((name): Atom[] => {
-      const uuid = present.get(name);
+      const uuid = this.#ports.uuidOf(name);
       return uuid === undefined ? [] : [{ uuid }];
     });
     if (gone.length > 0) await this.#commit([this.#mutatePorts("delete", gone)], timeoutMs);
   }
 
-  /** By name, as last seen; the bridge's own internal port is among them. */
+  /** By name, as last seen, also later; the bridge's own internal port is among them. */
   ports(): ReadonlyMap<string, BridgePort> {
-    const interfaces = this.#monitor.rows("Interface");
-    const ports = new Map<string, BridgePort>();
-    for (const uuid of uuidsOf(this.#row()?.["ports"])) {
-      for (const of of uuidsOf(this.#monitor.rows("Port").get(uuid)?.["interfaces"])) {
-        const row = interfaces.get(of);
-        if (row === undefined) continue;
-        const port = bridgePort(row);
-        ports.set(port.name, port);
-      }
-    }
-    return ports;
+    return this.#ports.all;
+  }
+
+  /** Name of the port that has the OpenFlow port number, as last seen. */
+  portAt(ofport: number): string | undefined {
+    return this.#ports.nameAt(ofport);
   }
 
   /** As last seen. */
@@ -309,12 +282,6 @@ export class OvsBridge extends EventEmitter<BridgeEvents> {
 
   #row(): Row | undefined {
     return [...this.#monitor.rows("Bridge").values()].find((row) => row["name"] === this.name);
-  }
-
-  #portUuids(): ReadonlyMap<string, string> {
-    const rows = this.#monitor.rows("Port");
-    const uuids = uuidsOf(this.#row()?.["ports"]);
-    return new Map(uuids.map((uuid) => [stringOf(rows.get(uuid)?.["name"]) ?? "", uuid]));
   }
 
   /** Refuses the transaction when the bridge is gone: its ports would be dropped without a word. */
