@@ -58,6 +58,21 @@ test("a failed key is tried again until it succeeds", async () => {
   assert.deepEqual(attempts, [1, 2, 3]);
 });
 
+test("a key that rests before its next attempt still counts", async () => {
+  const sizes: number[] = [];
+  await using queue = new WorkQueue({
+    reconcile: async () => {
+      await turn();
+      if (sizes.length === 0) throw new Error("not yet");
+    },
+    onError: () => setImmediate(() => sizes.push(queue.size)),
+    firstDelayMs: 50,
+  });
+  queue.add("a");
+  while (queue.size > 0) await turn();
+  assert.deepEqual(sizes, [1]);
+});
+
 test("who waits for a key is told of a success that began later, after failures too", async () => {
   const told: string[] = [];
   const gates = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];

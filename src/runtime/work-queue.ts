@@ -19,6 +19,8 @@ export class WorkQueue<Key extends string = string> implements AsyncDisposable {
   readonly #dirty = new Set<Key>();
   readonly #processing = new Map<Key, Promise<void>>();
   readonly #attempts = new Map<Key, number>();
+  /** Keys that have failed and rest before their next attempt. */
+  readonly #resting = new Set<Key>();
   /** Who waits for a key's next success. */
   readonly #waiters = new Map<Key, (() => void)[]>();
   readonly #closing = new AbortController();
@@ -27,13 +29,14 @@ export class WorkQueue<Key extends string = string> implements AsyncDisposable {
     this.#options = { concurrency: 1, firstDelayMs: 20, longestDelayMs: 10_000, ...options };
   }
 
-  /** Keys that wait or are being worked on. */
+  /** Keys that wait, for their turn or for another attempt, or are being worked on: 0 when all work has succeeded. */
   get size(): number {
-    return this.#dirty.size + this.#processing.size;
+    return this.#dirty.size + this.#processing.size + this.#resting.size;
   }
 
   add(key: Key): void {
     if (this.#closing.signal.aborted) return;
+    this.#resting.delete(key);
     this.#dirty.add(key);
     this.#next();
   }
@@ -75,12 +78,13 @@ export class WorkQueue<Key extends string = string> implements AsyncDisposable {
   async #retry(key: Key, error: unknown): Promise<void> {
     const attempt = (this.#attempts.get(key) ?? 0) + 1;
     this.#attempts.set(key, attempt);
+    if (!this.#dirty.has(key)) this.#resting.add(key);
     this.#options.onError(key, error, attempt);
     const { firstDelayMs, longestDelayMs } = this.#options;
     const delayMs = Math.min(firstDelayMs * 2 ** (attempt - 1), longestDelayMs);
     const { signal } = this.#closing;
     await sleep(delayMs, undefined, { signal, ref: false }).then(
-      () => this.add(key),
+      () => this.#resting.has(key) && this.add(key),
       // Only closing ends the wait early, and then nothing is to be done.
       () => {},
     );
@@ -90,6 +94,7 @@ export class WorkQueue<Key extends string = string> implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     this.#dirty.clear();
+    this.#resting.clear();
     await Promise.all(this.#processing.values());
   }
 }

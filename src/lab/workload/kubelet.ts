@@ -93,8 +93,8 @@ export class Kubelet {
         ? { addresses: addressesOf(node) }
         : await actions.attach(identity);
       running = { identity, addresses };
-      this.#running.set(key, running);
       await actions.listen(identity, declaredPorts(pod));
+      this.#running.set(key, running);
     }
     if (pod.status?.phase === "Running" && pod.status.podIP === running.addresses[0]) return;
     await writes.updateStatus(pod, runningStatus(pod, running.addresses, addressesOf(node), now()));
