@@ -224,6 +224,27 @@ test("bookmarks move a quiet copy's revision on", async () => {
   assert.equal(follower.reflector.resourceVersion, revision);
 });
 
+test("a server that has long been away is looked for every few seconds, with growing pauses before", async () => {
+  // Nothing listens on the port of discard.
+  const client = makeTestClient("https://127.0.0.1:9");
+  const pauses: number[] = [];
+  const stop = new AbortController();
+  const reflector = new Reflector({
+    client,
+    kind: configMapKind,
+    strip,
+    handlers: { set() {}, delete() {} },
+    sleep: async (delayMs) => {
+      if (pauses.push(delayMs) === 20) stop.abort();
+    },
+  });
+  await reflector.run(stop.signal);
+  assert.ok((pauses[0] ?? 0) <= 100, `first ${pauses[0]} ms`);
+  assert.ok((pauses[19] ?? 0) >= 2_000, `last ${pauses[19]} ms`);
+  assert.ok(Math.max(...pauses) <= 5_000, pauses.join(" "));
+  await client.close();
+});
+
 test("what a handler throws ends the run", async () => {
   await using api = await startTestApi();
   await set(api.client, "a", "1");

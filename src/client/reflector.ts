@@ -8,6 +8,9 @@ import { type WatchEvent, watchKind } from "./watch-stream.ts";
 
 const pageLength = 500;
 
+/** Nothing changes on any node while this waits, and those who wait are a few controllers: not so long as to be felt. */
+const longestDelayMs = 5_000;
+
 /** Told of every change of the cache after it has happened, with `namespace/name`. What they throw ends `run`. */
 interface ReflectorHandlers<S> {
   /**
@@ -60,7 +63,7 @@ export class Reflector<T extends KubeObject, S> {
 
   constructor(options: ReflectorOptions<T, S>) {
     this.#options = options;
-    this.#backoff = options.backoff ?? new Backoff({ minMs: 100, maxMs: 30_000 });
+    this.#backoff = options.backoff ?? new Backoff({ minMs: 100, maxMs: longestDelayMs });
     this.#sleep = options.sleep ?? pause;
   }
 

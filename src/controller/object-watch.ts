@@ -335,8 +335,10 @@ export class ObjectWatch {
     { optional = false } = {},
   ): Watched {
     const { client, onChange, metrics, log } = this.#options;
+    let told = "";
     const apply = (key: string, object: Stripped | undefined, old: Stripped | undefined): void => {
       const known = isSound(old) ? old : undefined;
+      told = "";
       metrics.watchEvents.inc({ kind: kind.kind });
       if (object !== undefined && !isSound(object)) this.#report(kind, key, object);
       if (isSound<S>(object)) set(key, object, known);
@@ -354,7 +356,10 @@ export class ObjectWatch {
       },
       onRetry: (error, delayMs) => {
         metrics.watchFailures.inc({ kind: kind.kind });
-        log.warn({ kind: kind.kind, error: error.message, delayMs }, "watch is tried again");
+        // The same failure again and again is news only once.
+        if (error.message === told) return;
+        told = error.message;
+        log.warn({ kind: kind.kind, error: told, delayMs }, "watch is tried again");
       },
     });
     return { kind: kind.kind, reflector };
