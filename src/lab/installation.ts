@@ -49,6 +49,8 @@ export const agentMetricsPort = 10722;
 
 const limits = { maxMessageSize: 4 << 20, maxQueuedSize: 1 << 20 } as const;
 const startTimeoutMs = 20_000;
+/** A controller that hangs is one that does not answer. */
+const statusTimeoutMs = 2_000;
 
 export class Installation implements AsyncDisposable {
   readonly #paths: LabPaths;
@@ -98,21 +100,26 @@ export class Installation implements AsyncDisposable {
     return this.#supervisor.status();
   }
 
-  /** `undefined` while the controller is down or has not yet read the API. */
+  /** `undefined` while the controller is down, hangs, or has not yet read the API. */
   async controllerStatus(): Promise<ControllerView | undefined> {
     const path = join(this.#paths.directory, "controller-status.sock");
     try {
       const address = { kind: "unix", path } as const;
-      const stream = await connectStream({ ...limits, address, timeoutMs: 2_000 });
+      const stream = await connectStream({ ...limits, address, timeoutMs: statusTimeoutMs });
       const { promise, resolve, reject } = Promise.withResolvers<unknown>();
       stream.start({
         onMessage: resolve,
         onClose: () => reject(new LabError("the controller closed the connection")),
       });
+      const timer = setTimeout(() => reject(new LabError("no answer in time")), statusTimeoutMs);
       stream.send({});
-      const status = await promise;
-      stream.close();
-      return isControllerView(status) ? status : undefined;
+      try {
+        const status = await promise;
+        return isControllerView(status) ? status : undefined;
+      } finally {
+        clearTimeout(timer);
+        stream.close();
+      }
     } catch {
       return undefined;
     }

@@ -27,6 +27,7 @@ import type { FlowEntry } from "../../src/openflow/flow-entry.ts";
 import { runCommand } from "../../src/runtime/command.ts";
 import type { AgentStatus } from "../../src/southbound/attachment.ts";
 import { OpenFlowClient } from "../../src/switch/openflow-client.ts";
+import { forgetLogs, watchLogs } from "./kept-logs.ts";
 
 const stopProgram = join(import.meta.dirname, "stop-lab.ts");
 /** The agents' bridge. */
@@ -83,6 +84,7 @@ export class TestLab implements AsyncDisposable {
     try {
       const { signal } = new AbortController();
       const status = await startLab(paths, { nodes, onProgress: () => {}, signal });
+      watchLogs(paths.name, paths.directory);
       return new TestLab(paths, status, guarding);
     } catch (error) {
       await end(guarding);
@@ -212,13 +214,13 @@ export class TestLab implements AsyncDisposable {
         const now = processes.filter(({ name, pid }) => names.includes(name) && pid !== undefined);
         return now.length === names.length && now.every(({ pid }) => !killed.includes(pid ?? 0));
       },
-      60_000,
+      180_000,
     );
     await this.recovered();
   }
 
   /** As `settle`, for a lab whose API server may be on its way up. */
-  async recovered(timeoutMs = 60_000): Promise<void> {
+  async recovered(timeoutMs = 180_000): Promise<void> {
     await until(
       "an installation that is whole",
       async () => {
@@ -249,14 +251,31 @@ export class TestLab implements AsyncDisposable {
     }
   }
 
+  /** Holds the processes still, as one that hangs or is swapped out, while `work` runs. */
+  async whileHeld<T>(names: readonly string[], work: () => Promise<T>): Promise<T> {
+    const pids = await this.#pidsOf(names);
+    for (const pid of pids) signalTo(pid, "SIGSTOP");
+    try {
+      return await work();
+    } finally {
+      for (const pid of pids) signalTo(pid, "SIGCONT");
+    }
+  }
+
   async #pidsOf(names: readonly string[]): Promise<number[]> {
     return await Promise.all(names.map(async (name) => await this.pidOf(name)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    forgetLogs(this.paths.name);
     await this.client.close();
     await end(this.#guard);
   }
+}
+
+/** A process that is gone is none to be told. */
+function signalTo(pid: number, signal: NodeJS.Signals): void {
+  if (readProcess(pid) !== undefined) process.kill(pid, signal);
 }
 
 /** SIGKILL; settles when the processes are gone. */

@@ -56,13 +56,14 @@ export class Witness {
       const endedMs = this.#versions[index + 1]?.seenMs ?? Infinity;
       if (begunMs > toMs || evaluate(model, packet).verdict === "deny") continue;
       if (endedMs >= fromMs) return 0;
-      const lateness = this.#healthyMs(endedMs, fromMs);
+      const lateness = this.healthyMs(endedMs, fromMs);
       least = Math.min(least ?? Infinity, lateness);
     }
     return least;
   }
 
-  #healthyMs(fromMs: number, toMs: number): number {
+  /** The part of a time in which there was no outage. */
+  healthyMs(fromMs: number, toMs: number): number {
     const merged: { fromMs: number; toMs: number }[] = [];
     for (const { fromMs: begin, toMs: end } of this.#outages.toSorted(
       (a, b) => a.fromMs - b.fromMs,
