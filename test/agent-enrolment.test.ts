@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ControllerAccess } from "../src/agent/config.ts";
 import { ControllerDirectory } from "../src/agent/controller-directory.ts";
 import { ControllerLink } from "../src/agent/controller-link.ts";
 import type { TokenUser } from "../src/apiserver/authentication.ts";
@@ -126,38 +127,61 @@ test("a controller that is started again keeps the authority, and mends what is 
   assert.ok(!JSON.stringify(earlier).includes("PRIVATE KEY"));
 });
 
+test("an agent that reaches nobody asks where the controllers are now", async () => {
+  const old = { ...(await published()), addresses: `127.0.0.1:${await freePort()}\n` };
+  let asked = 0;
+  const ask = async (): Promise<Readonly<Record<string, string>>> => {
+    asked += 1;
+    if (asked === 1) throw new Error("nobody is there yet");
+    return await published();
+  };
+  const attempt = { node: "node-1", token: "node-1-token", published: old };
+  assert.match(await hello(attempt), /ECONNREFUSED/);
+  assert.equal(await hello({ ...attempt, ask, patient: true }), "served");
+  const nothing = { ...attempt, published: {} };
+  assert.match(await hello(nothing), /no controller's address is published yet/);
+  asked = 0;
+  assert.equal(await hello({ ...nothing, ask, patient: true }), "served");
+  assert.equal(asked, 2);
+});
+
 interface Attempt {
   readonly node: string;
   readonly token?: string;
   readonly authority?: string;
+  /** What the kubelet has mounted; what is published when absent. */
+  readonly published?: Readonly<Record<string, string>>;
+  readonly ask?: ControllerAccess["ask"];
+  /** Goes on after a failure. */
+  readonly patient?: boolean;
 }
 
 /** One agent that says hello; `served` when the controller has told it everything, else why not. */
-async function hello({ node, token, authority }: Attempt): Promise<string> {
+async function hello(attempt: Attempt): Promise<string> {
+  const { node, token, authority, ask, patient = false } = attempt;
   const directory = mkdtempSync(join(folder, "agent-"));
-  const data = await published();
+  const data = attempt.published ?? (await published());
   for (const [name, text] of Object.entries(data)) writeFileSync(join(directory, name), text);
   if (authority !== undefined) writeFileSync(join(directory, "ca.crt"), authority);
   const tokenFile = join(directory, "token");
   if (token !== undefined) writeFileSync(tokenFile, `${token}\n`);
   const { promise, resolve } = Promise.withResolvers<string>();
   const stopped = new AbortController();
+  const log = createLog({
+    name: "test",
+    stream: {
+      write: (line) => {
+        const { reason } = JSON.parse(line);
+        if (typeof reason === "string" && !patient) resolve(reason);
+      },
+    },
+  });
+  const proof = token === undefined ? {} : { tokenFile };
+  const access = { controllers: [], directory, ...proof, ...(ask && { ask }) };
   const link = new ControllerLink({
     node,
-    directory: new ControllerDirectory({
-      controllers: [],
-      directory,
-      ...(token !== undefined && { tokenFile }),
-    }),
-    log: createLog({
-      name: "test",
-      stream: {
-        write: (line) => {
-          const { reason } = JSON.parse(line);
-          if (typeof reason === "string") resolve(reason);
-        },
-      },
-    }),
+    directory: new ControllerDirectory(access, log),
+    log,
     have: () => ({}),
     onDelta: async () => {
       resolve("served");

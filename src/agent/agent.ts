@@ -106,7 +106,7 @@ export class Agent {
     const inspection = new NodeInspection(parts);
     this.#link = new ControllerLink({
       node,
-      directory: new ControllerDirectory(config.access),
+      directory: new ControllerDirectory(config.access, log),
       log,
       onFollowing: () => this.#metrics.streams.inc(),
       onFailure: () => this.#metrics.streamFailures.inc(),

@@ -17,7 +17,12 @@ export interface ControllerAccess {
   readonly key?: string;
   /** Name of a file with the token of the agent's service account. */
   readonly tokenFile?: string;
+  /** Asks where controllers publish it, for what the directory does not have yet. */
+  readonly ask?: (signal: AbortSignal) => Promise<PublishedControllers>;
 }
+
+/** What controllers publish, by the keys of southbound/enrolment.ts. */
+export type PublishedControllers = Readonly<Record<string, string>>;
 
 export interface AgentConfig {
   readonly node: string;

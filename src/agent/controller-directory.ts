@@ -1,7 +1,10 @@
 // Which controllers there are and how the agent proves itself to them. Files are read anew for each attempt: whoever writes
-// them (the kubelet, for a mounted ConfigMap and a service account's token) renews them under way.
+// them (the kubelet, for a mounted ConfigMap and a service account's token) renews them under way, but takes a minute for it.
+// So when no controller is reached, those who know are asked.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Backoff } from "../runtime/backoff.ts";
+import type { Log } from "../runtime/log.ts";
 import {
   type ClientCredentials,
   type StreamAddress,
@@ -12,7 +15,12 @@ import {
   publishedAddressesKey,
   publishedAuthorityKey,
 } from "../southbound/enrolment.ts";
-import type { ControllerAccess } from "./config.ts";
+import type { ControllerAccess, PublishedControllers } from "./config.ts";
+
+/** When all controllers are away every agent asks. */
+const askIntervals = { minMs: 1_000, maxMs: 15_000 };
+/** Controllers that are known already are not to wait long for the answer. */
+const askTimeoutMs = 5_000;
 
 /** Everything that one attempt to reach a controller needs. */
 export interface ControllerContact {
@@ -25,15 +33,45 @@ export class ControllerDirectory {
   readonly #access: ControllerAccess;
   // Agents begin at different controllers, so that they are spread over all of them.
   #turn = Math.floor(Math.random() * 1_000);
+  readonly #log: Log;
+  readonly #askAfter = new Backoff(askIntervals);
+  #nextAskMs = 0;
+  #answer: PublishedControllers = {};
+  #failure = "";
 
-  constructor(access: ControllerAccess) {
+  constructor(access: ControllerAccess, log: Log) {
     this.#access = access;
+    this.#log = log;
   }
 
   /** Whether there may ever be a controller. */
   get isEmpty(): boolean {
-    const { controllers, directory } = this.#access;
-    return controllers.length === 0 && directory === undefined;
+    const { controllers, directory, ask } = this.#access;
+    return controllers.length === 0 && directory === undefined && ask === undefined;
+  }
+
+  /** A controller was reached. */
+  reached(): void {
+    this.#askAfter.reset();
+    this.#nextAskMs = 0;
+  }
+
+  /** No controller was reached: asks for news, unless that was done a moment ago. Does not fail. */
+  async refresh(signal: AbortSignal): Promise<void> {
+    const { ask } = this.#access;
+    if (ask === undefined || signal.aborted || performance.now() < this.#nextAskMs) return;
+    this.#nextAskMs = performance.now() + this.#askAfter.next();
+    try {
+      this.#answer = await ask(AbortSignal.any([signal, AbortSignal.timeout(askTimeoutMs)]));
+      this.#failure = "";
+    } catch (err) {
+      const reason = err instanceof Error ? err.message : String(err);
+      // The same failure again and again is news only once.
+      if (!signal.aborted && reason !== this.#failure) {
+        this.#log.warn({ reason }, "cannot ask where the controllers are");
+      }
+      this.#failure = reason;
+    }
   }
 
   /** The next controller to try. @throws {Error} when none is known, or a file cannot be read */
@@ -50,18 +88,25 @@ export class ControllerDirectory {
   }
 
   #addresses(): readonly StreamAddress[] {
-    const { controllers, directory } = this.#access;
-    const published =
-      directory === undefined ? [] : linesOf(readIfThere(join(directory, publishedAddressesKey)));
-    return [...controllers, ...published.map(parseStreamAddress)];
+    const told = this.#published(publishedAddressesKey).flatMap(linesOf);
+    return [...this.#access.controllers, ...[...new Set(told)].map(parseStreamAddress)];
+  }
+
+  /** What is published under the key, as it is known here: the latest answer and the folder's file. */
+  #published(key: string): string[] {
+    const { directory } = this.#access;
+    const inFolder = directory === undefined ? "" : readIfThere(join(directory, key));
+    return [this.#answer[key] ?? "", inFolder];
   }
 
   #credentials(): ClientCredentials {
-    const { ca, certificate, key, directory } = this.#access;
+    const { ca, certificate, key } = this.#access;
     const authority =
-      ca ?? (directory === undefined ? undefined : join(directory, publishedAuthorityKey));
-    if (authority === undefined) throw new RangeError("there is no CA to know controllers by");
-    const trusted = { ca: readFileSync(authority, "utf8") };
+      ca === undefined
+        ? this.#published(publishedAuthorityKey).join("\n").trim()
+        : readFileSync(ca, "utf8");
+    if (authority === "") throw new RangeError("there is no CA to know controllers by");
+    const trusted = { ca: authority };
     if (certificate === undefined || key === undefined) {
       // The controllers' own certificates are for their name: their addresses change.
       return { ...trusted, serverName: controllerServerName };

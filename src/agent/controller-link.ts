@@ -63,12 +63,14 @@ export class ControllerLink {
       const reason = await this.#serveNext(signal, () => {
         lastReason = "";
         backoff.reset();
+        directory.reached();
         onFollowing?.();
       });
       if (!signal.aborted) onFailure?.();
       // The same failure again and again is news only once.
       if (!signal.aborted && reason !== lastReason) log.warn({ reason }, "no controller");
       lastReason = reason;
+      await directory.refresh(signal);
       await pause(backoff.next(), signal);
     }
   }

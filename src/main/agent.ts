@@ -4,6 +4,11 @@ import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { Agent } from "../agent/agent.ts";
 import { type AgentConfig, type ControllerAccess, detectDatapathType } from "../agent/config.ts";
+import { parseChainedPlugin } from "../agent/cni-installer.ts";
+import { ApiClient } from "../client/api-client.ts";
+import { loadInCluster } from "../client/in-cluster.ts";
+import { pathOf } from "../client/object-path.ts";
+import { type ConfigMap, configMapKind } from "../kinds/config-map.ts";
 import { uninstall } from "../agent/uninstall.ts";
 import { formatPrefix, parsePrefix, prefixContains, tryParsePrefix } from "../net/address.ts";
 import { runService } from "../runtime/lifecycle.ts";
@@ -16,6 +21,7 @@ interface Flags {
   readonly node: string;
   readonly controller: readonly string[];
   readonly controllersDir?: string;
+  readonly controllersConfigmap?: string;
   readonly token?: string;
   readonly ca?: string;
   readonly cert?: string;
@@ -29,7 +35,9 @@ interface Flags {
   readonly underlayAddress: readonly string[];
   readonly cniBinDir?: string;
   readonly cniConfDir?: string;
+  readonly cniConfFile: string;
   readonly cniChain: readonly string[];
+  readonly cniAttachTimeout?: string;
   readonly gatewayDomain: string;
   readonly tunnelUdpPort: string;
   readonly dnsServer: readonly string[];
@@ -74,13 +82,41 @@ function linkLocalPrefix(text: string): string {
 }
 
 /** @throws {RangeError} */
-function cniOf({ cniBinDir, cniConfDir, cniChain, socket }: Flags): Pick<AgentConfig, "cni"> {
+function cniOf(flags: Flags): Pick<AgentConfig, "cni"> {
+  const { cniBinDir, cniConfDir, cniConfFile, cniChain, cniAttachTimeout, socket } = flags;
   if (cniBinDir === undefined && cniConfDir === undefined) return {};
   if (cniBinDir === undefined || cniConfDir === undefined) {
     throw new RangeError("--cni-bin-dir and --cni-conf-dir belong together");
   }
   const executable = fileURLToPath(new URL("../../build/isobar-cni", import.meta.url));
-  return { cni: { binDir: cniBinDir, confDir: cniConfDir, executable, chain: cniChain, socket } };
+  const timeout =
+    cniAttachTimeout === undefined ? {} : { attachTimeoutSeconds: attachSeconds(cniAttachTimeout) };
+  return {
+    cni: {
+      binDir: cniBinDir,
+      confDir: cniConfDir,
+      confFile: confFileName(cniConfFile),
+      executable,
+      chain: cniChain.map(parseChainedPlugin),
+      socket,
+      ...timeout,
+    },
+  };
+}
+
+/** @throws {RangeError} */
+function confFileName(text: string): string {
+  if (/^[\w-][\w.-]*\.conflist$/.test(text)) return text;
+  throw new RangeError(
+    `--cni-conf-file: expected a name such as 10-isobar.conflist, got "${text}"`,
+  );
+}
+
+/** @throws {RangeError} */
+function attachSeconds(text: string): number {
+  const seconds = Number(text);
+  if (/^\d+$/.test(text) && seconds >= 1 && seconds <= 300) return seconds;
+  throw new RangeError(`--cni-attach-timeout: expected 1 to 300 seconds, got "${text}"`);
 }
 
 /** @throws {RangeError} */
@@ -97,19 +133,39 @@ function ttlSeconds(text: string): number {
   throw new RangeError(`--dns-minimum-ttl: expected 0 to 86400 seconds, got "${text}"`);
 }
 
+/** Asks the API server as the pod's service account. @throws {RangeError} */
+function askConfigMap(text: string): NonNullable<ControllerAccess["ask"]> {
+  const [namespace, name, ...rest] = text.split("/");
+  if (!namespace || !name || rest.length > 0) {
+    throw new RangeError(`--controllers-configmap: expected NAMESPACE/NAME, got "${text}"`);
+  }
+  const path = pathOf(configMapKind, { namespace, name });
+  let client: ApiClient | undefined;
+  return async (signal) => {
+    client ??= new ApiClient(loadInCluster(), "isobar-agent");
+    // As the API server has it in memory: every agent may ask at once.
+    const query = { resourceVersion: "0" };
+    const { data = {} } = await client.json<ConfigMap>("GET", path, { query, signal });
+    return data;
+  };
+}
+
 /** @throws {RangeError} when there is a controller that the agent could not prove itself to */
-function accessOf({ controller, controllersDir, ca, cert, key, token }: Flags): ControllerAccess {
+function accessOf(flags: Flags): ControllerAccess {
+  const { controller, controllersDir, controllersConfigmap, ca, cert, key, token } = flags;
   const controllers = controller.map(parseStreamAddress);
-  const overTls = controllersDir !== undefined || controllers.some(({ kind }) => kind === "tls");
+  const published = controllersDir ?? controllersConfigmap;
+  const overTls = published !== undefined || controllers.some(({ kind }) => kind === "tls");
   const proves = token !== undefined || (cert !== undefined && key !== undefined);
-  if (overTls && !(proves && (ca ?? controllersDir) !== undefined)) {
+  if (overTls && !(proves && (ca ?? published) !== undefined)) {
     throw new RangeError(
-      "controllers over TCP need --token, or --cert and --key; and --ca, or --controllers-dir",
+      "controllers over TCP need --token, or --cert and --key; and --ca, or where they publish it",
     );
   }
   return {
     controllers,
     ...(controllersDir !== undefined && { directory: controllersDir }),
+    ...(controllersConfigmap !== undefined && { ask: askConfigMap(controllersConfigmap) }),
     ...(ca !== undefined && { ca }),
     ...(cert !== undefined && { certificate: cert }),
     ...(key !== undefined && { key }),
@@ -168,6 +224,12 @@ const command = new Command("isobar-agent")
       "folder with the controllers' addresses and CA, as they publish them in a ConfigMap",
     ),
   )
+  .addOption(
+    option(
+      "--controllers-configmap <namespace/name>",
+      "that ConfigMap, asked for in the API server when no controller is reached",
+    ),
+  )
   .addOption(option("--token <file>", "token of the agent's service account, as its proof"))
   .addOption(option("--ca <file>", "PEM certificate that signs controllers and agents"))
   .addOption(option("--cert <file>", "PEM certificate of this agent"))
@@ -194,7 +256,27 @@ const command = new Command("isobar-agent")
     ),
   )
   .addOption(
-    listOption("--cni-chain <plugin>", "plugin to chain behind, such as portmap; may be repeated"),
+    option(
+      "--cni-conf-file <name>",
+      "name of the CNI configuration; runtimes take the first",
+    ).default("10-isobar.conflist"),
+  )
+  .addOption(
+    option(
+      "--cni-chain <plugin>",
+      "plugin to chain behind, by name or as its configuration in JSON; may be repeated",
+    )
+      .default([])
+      .argParser((text: string, before: readonly string[]) => [
+        ...before,
+        ...(text.startsWith("{") ? [text] : text.split(",")),
+      ]),
+  )
+  .addOption(
+    option(
+      "--cni-attach-timeout <seconds>",
+      "how long a container waits for its policies, 1 to 300 (default: 30)",
+    ),
   )
   .addOption(
     listOption(

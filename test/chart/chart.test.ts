@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse as parseYaml } from "yaml";
+import { installConflist, parseChainedPlugin } from "../../src/agent/cni-installer.ts";
 import { checkObject } from "../../src/apimachinery/object.ts";
 import { parseNetworkConfig } from "../../src/cni/network-config.ts";
 import { kinds } from "../../src/kinds/kinds.ts";
@@ -125,13 +127,22 @@ test("only flags are used that the programs have", () => {
   assert.deepEqual([...help.keys()].toSorted(), ["isobar-agent", "isobar-controller"]);
 });
 
-test("agents are allowed nothing, and show a token that opens nothing else", () => {
+test("agents may read where controllers are and no more, and show a token that opens nothing else", () => {
   const objects = render();
   const bindings = objects.filter(({ kind }) => kind.endsWith("Binding"));
-  const bound = bindings.flatMap(({ subjects }) => subjects.map((one: Rendered) => one.name));
-  assert.deepEqual(new Set(bound), new Set(["isobar-controller"]));
+  const ofAgents = bindings.filter(({ subjects }) =>
+    subjects.some(({ name }: Rendered) => name !== "isobar-controller"),
+  );
+  assert.deepEqual(
+    ofAgents.map(({ kind, roleRef }) => [kind, roleRef.kind, roleRef.name]),
+    [["RoleBinding", "Role", "isobar-agent"]],
+  );
+  assert.deepEqual(find(objects, "Role", "isobar-agent").rules, [
+    { apiGroups: [""], resources: ["configmaps"], resourceNames: [publishedName], verbs: ["get"] },
+  ]);
   const { pod } = templates(objects).find(({ name }) => name === "isobar-agent")!;
-  assert.equal(pod.automountServiceAccountToken, false);
+  const asked = `--controllers-configmap=${namespace}/${publishedName}`;
+  assert.ok(pod.containers[0].args.includes(asked));
   const token = pod.volumes.find(({ name }: Rendered) => name === "token");
   const [{ serviceAccountToken }] = token.projected.sources;
   assert.equal(serviceAccountToken.audience, tokenAudience);
@@ -196,20 +207,34 @@ test("what the cluster needs first runs everywhere, first, and without a network
   assert.equal(openvswitch.spec.updateStrategy.type, "OnDelete");
 });
 
-test("the CNI configuration is one that the agent takes, and a changed one makes new pods", () => {
-  const configOf = (settings: readonly string[]): Rendered =>
-    JSON.parse(find(render(settings), "ConfigMap", "isobar-cni").data.conflist);
-  const { cniVersion, name, plugins } = configOf(["cni.attachTimeoutSeconds=7"]);
-  const [own, portmap] = plugins;
-  const config = parseNetworkConfig(JSON.stringify({ cniVersion, name, ...own }));
+test("the CNI configuration is the agent's to install, with the values' plugins behind", async (t) => {
+  const argsOf = (settings: readonly string[]): string[] =>
+    find(render(settings), "DaemonSet", "isobar-agent").spec.template.spec.containers[0].args;
+  const args = argsOf(["cni.attachTimeoutSeconds=7"]);
+  const valuesOf = (flag: string): string[] =>
+    args.filter((arg) => arg.startsWith(`${flag}=`)).map((arg) => arg.slice(flag.length + 1));
+  const confDir = mkdtempSync(join(tmpdir(), "isobar-chart-"));
+  t.after(() => rmSync(confDir, { recursive: true }));
+  const [confFile = ""] = valuesOf("--cni-conf-file");
+  await installConflist({
+    binDir: "",
+    confDir,
+    confFile,
+    executable: "",
+    chain: valuesOf("--cni-chain").map(parseChainedPlugin),
+    attachTimeoutSeconds: Number(valuesOf("--cni-attach-timeout")[0]),
+    socket: "/run/isobar/agent.sock",
+  });
+  const conflist = JSON.parse(readFileSync(join(confDir, "10-isobar.conflist"), "utf8"));
+  const [own, ...chained] = conflist.plugins;
+  const config = parseNetworkConfig(
+    JSON.stringify({ cniVersion: conflist.cniVersion, name: conflist.name, ...own }),
+  );
   assert.equal(config.attachTimeoutMs, 7_000);
-  assert.deepEqual([own.type, portmap.type], ["isobar", "portmap"]);
-  const stamp = (settings: readonly string[]): string =>
-    find(render(settings), "DaemonSet", "isobar-agent").spec.template.metadata.annotations[
-      "isobar.io/cni-config"
-    ];
-  assert.equal(stamp([]), stamp([]));
-  assert.notEqual(stamp([]), stamp(["cni.attachTimeoutSeconds=7"]));
+  assert.equal(own.type, "isobar");
+  const portmap = { type: "portmap", capabilities: { portMappings: true }, snat: true };
+  assert.deepEqual(chained, [portmap]);
+  assert.ok(!argsOf(["cni.install=false"]).some((arg) => arg.startsWith("--cni-")));
 });
 
 test("IPv6 addresses of nodes stand in brackets", () => {
@@ -218,12 +243,13 @@ test("IPv6 addresses of nodes stand in brackets", () => {
   assert.ok(args.includes("--listen=[$(NODE_ADDRESS)]:10720"), args.join(" "));
 });
 
-test("uninstalling removes the configuration first, and leaves no controller", () => {
+test("uninstalling removes the plugin's files too, and leaves no controller", () => {
   const objects = render(["uninstall=true"]);
   assert.ok(!objects.some(({ kind }) => kind === "Deployment"));
   const { pod } = templates(objects).find(({ name }) => name === "isobar-agent")!;
-  assert.deepEqual(pod.initContainers[0].command.slice(0, 2), ["isobar-cni-files", "remove"]);
-  assert.match(pod.containers[0].command.join(" "), /isobar-agent --uninstall/);
+  const [{ command, args }] = pod.containers;
+  assert.match(command.join(" "), /isobar-agent --uninstall/);
+  assert.ok(args.includes("--cni-conf-dir=/host/cni/conf"), args.join(" "));
 });
 
 test("wrong values are refused, and told by their names", () => {

@@ -11,22 +11,20 @@ function answer(text: string): void {
   process.stdout.write(`${text}\n`, () => process.exit());
 }
 
+const log = createLog({
+  name: "hello",
+  stream: {
+    write: (line) => {
+      const { reason } = JSON.parse(line);
+      if (typeof reason === "string") answer(reason);
+    },
+  },
+});
+const access = { controllers: [], directory, tokenFile: join(directory, "token") };
 const link = new ControllerLink({
   node,
-  directory: new ControllerDirectory({
-    controllers: [],
-    directory,
-    tokenFile: join(directory, "token"),
-  }),
-  log: createLog({
-    name: "hello",
-    stream: {
-      write: (line) => {
-        const { reason } = JSON.parse(line);
-        if (typeof reason === "string") answer(reason);
-      },
-    },
-  }),
+  directory: new ControllerDirectory(access, log),
+  log,
   have: () => ({}),
   onDelta: async () => {
     answer("served");

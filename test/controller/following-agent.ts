@@ -31,8 +31,10 @@ export class FollowingAgent implements AsyncDisposable {
   ) {
     this.node = node;
     this.#refuses = refuses;
+    const log = createLog({ name: node, level: "fatal" });
+    const access = { controllers: [{ kind: "unix", path: controller }] } as const;
     const link = new ControllerLink({
-      directory: new ControllerDirectory({ controllers: [{ kind: "unix", path: controller }] }),
+      directory: new ControllerDirectory(access, log),
       node,
       have: () =>
         Object.fromEntries(
@@ -45,7 +47,7 @@ export class FollowingAgent implements AsyncDisposable {
         this.isFollowing = true;
         return this.#refusals();
       },
-      log: createLog({ name: node, level: "fatal" }),
+      log,
     });
     this.#done = link.run(this.#stop.signal);
   }

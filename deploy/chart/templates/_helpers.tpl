@@ -28,25 +28,33 @@ app.kubernetes.io/component: {{ .component }}
       fieldPath: status.hostIP
 {{- end }}
 
+{{/* Where Kubernetes' own address for the API server does not work on nodes. */}}
+{{- define "isobar.apiServerVariables" -}}
+{{- with .Values.apiServer.host }}
+- name: KUBERNETES_SERVICE_HOST
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.apiServer.port }}
+- name: KUBERNETES_SERVICE_PORT
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+
 {{- define "isobar.probes" -}}
 {{- /* Kubelet looks at the node's address: the pods are on its network. */ -}}
 startupProbe:
   httpGet: {path: /healthz, port: {{ .port }}}
   periodSeconds: 2
-  failureThreshold: 60
+  timeoutSeconds: 5
+  failureThreshold: 90
 livenessProbe:
   httpGet: {path: /healthz, port: {{ .port }}}
   periodSeconds: 10
-  timeoutSeconds: 5
+  timeoutSeconds: 10
   failureThreshold: 6
 readinessProbe:
   httpGet: {path: /readyz, port: {{ .port }}}
   periodSeconds: 5
   timeoutSeconds: 5
-{{- end }}
-
-{{- define "isobar.cniConfig" -}}
-{{- $isobar := dict "type" "isobar" "attachTimeoutSeconds" (int .Values.cni.attachTimeoutSeconds) -}}
-{{- $plugins := concat (list $isobar) .Values.cni.chained -}}
-{{- dict "cniVersion" "1.0.0" "name" "isobar" "plugins" $plugins | toPrettyJson }}
+  failureThreshold: 3
 {{- end }}
