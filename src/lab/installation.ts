@@ -220,9 +220,18 @@ function isControllerView(value: unknown): value is ControllerView {
   return typeof value === "object" && value !== null && "seen" in value && "agents" in value;
 }
 
+/** Two zones, in turns by the numbers that the nodes' names end with. */
+function zoneOf(node: string): string {
+  return Number(/\d+$/.exec(node)?.[0] ?? 0) % 2 === 1 ? "zone-1" : "zone-2";
+}
+
 async function createNode(client: ApiClient, { name, addresses }: LabNode): Promise<void> {
   const meta = { apiVersion: "v1", kind: "Node" } as const;
-  const labels = { "kubernetes.io/hostname": name, "kubernetes.io/os": "linux" };
+  const labels = {
+    "kubernetes.io/hostname": name,
+    "kubernetes.io/os": "linux",
+    "topology.kubernetes.io/zone": zoneOf(name),
+  };
   await applyManifest(client, [nodeKind], { ...meta, metadata: { name, labels } });
   const node = await client.get(nodeKind, { name });
   const time = new Date().toISOString().replace(/\.\d+Z$/, "Z");

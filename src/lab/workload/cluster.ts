@@ -13,10 +13,10 @@ import { type Service, serviceKind } from "../../kinds/service.ts";
 import type { Log } from "../../runtime/log.ts";
 import { WorkQueue } from "../../runtime/work-queue.ts";
 import { planDeployment } from "./deployment.ts";
-import { endpointSlicesOf } from "./endpoint-slice.ts";
 import { Kubelet, type PodActions, type PodWrites } from "./kubelet.ts";
 import { isDone } from "./pod-state.ts";
 import { chooseNode } from "./scheduler.ts";
+import { ServiceSlices, type SliceWrites } from "./service-slices.ts";
 
 export interface ClusterOptions {
   readonly client: ApiClient;
@@ -39,23 +39,39 @@ export class Cluster implements AsyncDisposable {
   readonly #serviceQueue: WorkQueue;
   readonly #stop = new AbortController();
   readonly #kubelet: Kubelet;
+  readonly #serviceSlices: ServiceSlices;
 
   constructor({ client, actions, addressesOf, log }: ClusterOptions) {
     this.#client = client;
     this.#log = log;
-    this.#kubelet = new Kubelet({ actions, writes: podWrites(client), addressesOf, now });
+    this.#kubelet = new Kubelet({
+      actions,
+      writes: podWrites(client),
+      addressesOf,
+      now,
+      later: (key, delayMs) => setTimeout(() => this.#podQueue.add(key), delayMs).unref(),
+    });
+    this.#serviceSlices = new ServiceSlices({
+      writes: sliceWrites(client),
+      enqueue: (key) => this.#serviceQueue.add(key),
+    });
     // Attaching waits for the switch, so several pods are worked on at once; plans are made one at a time.
     this.#podQueue = this.#queue("pod", 16, (key) => this.#kubelet.reconcile(key));
     this.#scheduleQueue = this.#queue("scheduler", 1, (key) => this.#schedule(key));
     this.#deploymentQueue = this.#queue("deployment", 1, (key) => this.#reconcileDeployment(key));
-    this.#serviceQueue = this.#queue("service", 1, (key) => this.#reconcileService(key));
+    this.#serviceQueue = this.#queue("service", 1, (key) => this.#serviceSlices.reconcile(key));
     this.#pods = this.#reflect(podKind, (key, pod, old) => this.#podChanged(key, pod, old));
-    this.#nodes = this.#reflect(nodeKind, () => {
+    this.#nodes = this.#reflect(nodeKind, (_key, node, old) => {
+      this.#serviceSlices.setNode((node ?? old)?.metadata.name ?? "", node);
       for (const pod of this.#pods.values()) this.#scheduleQueue.add(keyOf(pod));
     });
     this.#deployments = this.#reflect(deploymentKind, (key) => this.#deploymentQueue.add(key));
-    this.#services = this.#reflect(serviceKind, (key) => this.#serviceQueue.add(key));
-    this.#slices = this.#reflect(endpointSliceKind, () => {});
+    this.#services = this.#reflect(serviceKind, (key, service) =>
+      this.#serviceSlices.setService(key, service),
+    );
+    this.#slices = this.#reflect(endpointSliceKind, (key, slice, old) =>
+      this.#serviceSlices.setSlice(key, slice, old),
+    );
   }
 
   /** Pods by phase, `Terminating` counted apart. */
@@ -125,10 +141,7 @@ export class Cluster implements AsyncDisposable {
         this.#deploymentQueue.add(`${(pod ?? old)?.metadata.namespace}/${owner.name}`);
       }
     }
-    const namespace = (pod ?? old)?.metadata.namespace;
-    for (const service of this.#services.values()) {
-      if (service.metadata.namespace === namespace) this.#serviceQueue.add(keyOf(service));
-    }
+    this.#serviceSlices.setPod(key, pod, old);
   }
 
   async #schedule(key: string): Promise<void> {
@@ -178,34 +191,6 @@ export class Cluster implements AsyncDisposable {
   #hasSeen({ metadata: { namespace, name, resourceVersion } }: Pod): boolean {
     const seen = Number(this.#pods.resourceVersion ?? 0);
     return this.#pods.get(namespace, name) !== undefined || seen >= Number(resourceVersion);
-  }
-
-  async #reconcileService(key: string): Promise<void> {
-    const [namespace, name] = placeOfKey(key);
-    const service = this.#services.get(namespace, name);
-    const wanted = service === undefined ? [] : endpointSlicesOf(service, this.#pods.values());
-    const existing = new Map(
-      [...this.#slices.values()]
-        .filter(({ metadata }) => metadata.namespace === namespace)
-        .filter(({ metadata }) => metadata.labels?.["kubernetes.io/service-name"] === name)
-        // Those that somebody else made for the Service, which then has no selector, stay.
-        .filter(({ metadata }) => metadata.ownerReferences?.some(({ controller }) => controller))
-        .map((slice) => [slice.metadata.name, slice]),
-    );
-    for (const slice of wanted) {
-      const old = existing.get(slice.metadata.name);
-      existing.delete(slice.metadata.name);
-      if (old === undefined) {
-        await ignoring([409], () => this.#client.create(endpointSliceKind, slice));
-      } else if (!equalJson([old.endpoints, old.ports], [slice.endpoints, slice.ports])) {
-        const metadata = { ...slice.metadata, resourceVersion: "" };
-        await this.#client.update(endpointSliceKind, { ...slice, metadata });
-      }
-    }
-    for (const slice of existing.keys()) {
-      const place = { namespace, name: slice };
-      await ignoring([404], () => this.#client.delete(endpointSliceKind, place));
-    }
   }
 
   #queue(name: string, concurrency: number, reconcile: (key: string) => Promise<void>): WorkQueue {
@@ -268,6 +253,19 @@ function podWrites(client: ApiClient): PodWrites {
     async remove({ metadata: { namespace = "", name, uid } }) {
       const options = { gracePeriodSeconds: 0, preconditions: { uid } };
       await ignoring([404, 409], () => client.delete(podKind, { namespace, name }, options));
+    },
+  };
+}
+
+function sliceWrites(client: ApiClient): SliceWrites {
+  return {
+    create: async (slice) => await client.create(endpointSliceKind, slice),
+    async update(slice) {
+      const metadata = { ...slice.metadata, resourceVersion: "" };
+      await ignoring([404], () => client.update(endpointSliceKind, { ...slice, metadata }));
+    },
+    async remove({ metadata: { namespace = "", name } }) {
+      await ignoring([404], () => client.delete(endpointSliceKind, { namespace, name }));
     },
   };
 }

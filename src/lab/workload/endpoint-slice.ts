@@ -1,14 +1,25 @@
-// EndpointSlices of a Service with a selector: one for each family that its pods have, up to 1,000 endpoints in each.
+// Which endpoints a Service with a selector has, by family and ports, as upstream's EndpointSlice controller finds them
+// (k8s.io/endpointslice). How they are put into slices is slice-plan.ts's part.
 import type { EndpointSlice } from "../../kinds/endpoint-slice.ts";
+import type { Node } from "../../kinds/node.ts";
 import type { Pod } from "../../kinds/pod.ts";
 import type { Service } from "../../kinds/service.ts";
 import { tryParseAddress } from "../../net/address.ts";
-import { isDone, isReady, isTerminating } from "./pod-state.ts";
+import { isDone, isServing, isTerminating } from "./pod-state.ts";
+import { addHints, zoneLabel } from "./topology-hints.ts";
 
 type SlicePort = NonNullable<EndpointSlice["ports"]>[number];
+export type SliceEndpoint = EndpointSlice["endpoints"][number];
 type ServicePort = NonNullable<NonNullable<Service["spec"]>["ports"]>[number];
 
-function isSelected(service: Service, pod: Pod): boolean {
+/** Endpoints of one family with the same ports: they may share a slice. */
+export interface EndpointSet {
+  readonly addressType: "IPv4" | "IPv6";
+  readonly ports: readonly SlicePort[];
+  readonly endpoints: readonly SliceEndpoint[];
+}
+
+export function isSelected(service: Service, pod: Pod): boolean {
   const labels = pod.metadata.labels ?? {};
   const selector = Object.entries(service.spec?.selector ?? {});
   return (
@@ -35,61 +46,69 @@ function portsFor(service: Service, pod: Pod): SlicePort[] {
   return (service.spec?.ports ?? []).flatMap((wanted) => {
     const port = targetOf(pod, wanted);
     if (port === undefined) return [];
-    return [{ name: wanted.name ?? "", protocol: wanted.protocol ?? "TCP", port }];
+    const { name = "", protocol = "TCP", appProtocol } = wanted;
+    return [{ name, protocol, port, ...(appProtocol !== undefined && { appProtocol }) }];
   });
 }
 
-function endpointOf(pod: Pod, address: string): EndpointSlice["endpoints"][number] {
+/** A pod's own host name is a name under its Service's, if it says that it belongs to it (pod.spec.subdomain). */
+function hostnameOf(service: Service, { spec }: Pod): { hostname?: string } {
+  const { hostname, subdomain } = spec ?? {};
+  return hostname && subdomain === service.metadata.name ? { hostname } : {};
+}
+
+function endpointOf(
+  service: Service,
+  pod: Pod,
+  { address, zone }: { readonly address: string; readonly zone: string | undefined },
+): SliceEndpoint {
   const { namespace, name, uid } = pod.metadata;
-  const node = pod.spec?.nodeName;
-  const ready = isReady(pod);
+  const nodeName = pod.spec?.nodeName;
+  const serving = isServing(pod);
+  const terminating = isTerminating(pod);
+  const publishes = service.spec?.publishNotReadyAddresses === true;
   return {
     addresses: [address],
-    conditions: { ready, serving: ready, terminating: isTerminating(pod) },
-    ...(node === undefined ? {} : { nodeName: node }),
-    targetRef: { kind: "Pod", name, uid, ...(namespace === undefined ? {} : { namespace }) },
+    conditions: { ready: publishes || (serving && !terminating), serving, terminating },
+    ...hostnameOf(service, pod),
+    ...(nodeName !== undefined && { nodeName }),
+    ...(zone !== undefined && { zone }),
+    targetRef: { kind: "Pod", name, uid, ...(namespace !== undefined && { namespace }) },
   };
 }
 
-/** Pods that listen on different numbers for one name go to different slices, as EndpointSlice requires. */
-export function endpointSlicesOf(service: Service, pods: Iterable<Pod>): EndpointSlice[] {
-  const slices = new Map<string, EndpointSlice>();
-  const { name, namespace, uid } = service.metadata;
+function compareEndpoints(a: SliceEndpoint, b: SliceEndpoint): number {
+  return (a.targetRef?.name ?? "") < (b.targetRef?.name ?? "") ? -1 : 1;
+}
+
+/** Pods that listen on different numbers for one name are in different sets, as EndpointSlice requires. */
+export function endpointSetsOf(
+  service: Service,
+  pods: Iterable<Pod>,
+  nodes: ReadonlyMap<string, Node>,
+): readonly EndpointSet[] {
+  const sets = new Map<
+    string,
+    { addressType: "IPv4" | "IPv6"; ports: SlicePort[]; endpoints: SliceEndpoint[] }
+  >();
+  const families = service.spec?.ipFamilies;
   for (const pod of pods) {
     if (!isSelected(service, pod) || isDone(pod)) continue;
     const ports = portsFor(service, pod);
+    const zone = nodes.get(pod.spec?.nodeName ?? "")?.metadata.labels?.[zoneLabel];
     for (const { ip } of pod.status?.podIPs ?? []) {
       const family = ip === undefined ? undefined : tryParseAddress(ip)?.family;
       if (ip === undefined || family === undefined) continue;
-      const key = `${family} ${JSON.stringify(ports)}`;
-      const slice = slices.get(key) ?? {
-        apiVersion: "discovery.k8s.io/v1",
-        kind: "EndpointSlice",
-        metadata: {
-          name: `${name}-${slices.size}`,
-          uid: "",
-          resourceVersion: "",
-          creationTimestamp: "",
-          ...(namespace === undefined ? {} : { namespace }),
-          labels: { "kubernetes.io/service-name": name },
-          ownerReferences: [
-            {
-              apiVersion: "v1",
-              kind: "Service",
-              name,
-              uid,
-              controller: true,
-              blockOwnerDeletion: true,
-            },
-          ],
-        },
-        addressType: family === 4 ? "IPv4" : "IPv6",
-        endpoints: [],
-        ports,
-      };
-      slice.endpoints.push(endpointOf(pod, ip));
-      slices.set(key, slice);
+      const addressType = family === 4 ? "IPv4" : "IPv6";
+      if (families !== undefined && !families.includes(addressType)) continue;
+      const key = `${addressType} ${JSON.stringify(ports)}`;
+      const set = sets.get(key) ?? { addressType, ports, endpoints: [] };
+      set.endpoints.push(endpointOf(service, pod, { address: ip, zone }));
+      sets.set(key, set);
     }
   }
-  return [...slices.values()];
+  return [...sets.values()].map((set) => ({
+    ...set,
+    endpoints: addHints(service, set.endpoints.toSorted(compareEndpoints), nodes.values()),
+  }));
 }

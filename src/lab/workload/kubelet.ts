@@ -35,6 +35,8 @@ export interface KubeletOptions {
   readonly addressesOf: (node: string) => readonly string[];
   /** The present time in RFC 3339 form. */
   readonly now: () => string;
+  /** Asks for the pod to be looked at again after that time. */
+  readonly later: (key: string, delayMs: number) => void;
 }
 
 interface Running {
@@ -67,11 +69,26 @@ export class Kubelet {
   async reconcile(key: string): Promise<void> {
     const pod = this.#pods.get(key);
     const begun = this.#begun.get(key);
+    const graceMs = pod && isTerminating(pod) ? this.#graceMsOf(pod) : 0;
+    if (graceMs > 0 && begun?.uid === pod?.metadata.uid) {
+      this.#options.later(key, graceMs);
+      return;
+    }
     const gone = pod === undefined || isTerminating(pod) || isDone(pod);
     if (begun && (gone || begun.uid !== pod.metadata.uid)) await this.#stop(begun);
     if (pod === undefined) return;
     if (isTerminating(pod)) await this.#options.writes.remove(pod);
     else if (!isDone(pod) && pod.spec?.nodeName !== undefined) await this.#run(key, pod);
+  }
+
+  /**
+   * How long a deleted pod that something still holds may go on serving: the grace period that was given with its deletion, as
+   * if its program took all of it to end.
+   */
+  #graceMsOf({ metadata }: Pod): number {
+    const { deletionTimestamp = "", deletionGracePeriodSeconds = 0 } = metadata;
+    const endMs = Date.parse(deletionTimestamp) + deletionGracePeriodSeconds * 1_000;
+    return endMs - Date.parse(this.#options.now());
   }
 
   async #stop(identity: PodIdentity): Promise<void> {

@@ -9,11 +9,14 @@ export function isTerminating(pod: Pod): boolean {
   return pod.metadata.deletionTimestamp !== undefined;
 }
 
+/** Whether its program says that it serves, be the pod about to end or not. */
+export function isServing(pod: Pod): boolean {
+  const conditions = pod.status?.conditions ?? [];
+  return conditions.some(({ type, status }) => type === "Ready" && status === "True");
+}
+
 export function isReady(pod: Pod): boolean {
-  return (
-    !isTerminating(pod) &&
-    (pod.status?.conditions ?? []).some(({ type, status }) => type === "Ready" && status === "True")
-  );
+  return !isTerminating(pod) && isServing(pod);
 }
 
 export function isControlledBy(pod: Pod, uid: string): boolean {

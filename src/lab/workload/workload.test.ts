@@ -5,7 +5,7 @@ import type { Node } from "../../kinds/node.ts";
 import type { Pod } from "../../kinds/pod.ts";
 import type { Service } from "../../kinds/service.ts";
 import { planDeployment, templateHashLabel } from "./deployment.ts";
-import { endpointSlicesOf } from "./endpoint-slice.ts";
+import { type EndpointSet, endpointSetsOf } from "./endpoint-slice.ts";
 import { Kubelet, type PodActions, type PodIdentity } from "./kubelet.ts";
 import { chooseNode } from "./scheduler.ts";
 
@@ -137,7 +137,7 @@ describe("planDeployment", () => {
   });
 });
 
-describe("endpointSlicesOf", () => {
+describe("endpointSetsOf", () => {
   const service: Service = {
     apiVersion: "v1",
     kind: "Service",
@@ -153,8 +153,19 @@ describe("endpointSlicesOf", () => {
     });
   }
 
-  test("one slice for each family, with the named port's number", () => {
-    const slices = endpointSlicesOf(service, [member("a", ["10.0.0.1", "fd00::1"], 8080)]);
+  const none = new Map<string, Node>();
+  const inZones = new Map(
+    ["a", "b", "c", "d"].map((name, index) => {
+      const made = node(name);
+      made.metadata.labels = { "topology.kubernetes.io/zone": index < 2 ? "east" : "west" };
+      return [name, made] as const;
+    }),
+  );
+  const setsOf = (of: Service, pods: Pod[], nodes = none): readonly EndpointSet[] =>
+    endpointSetsOf(of, pods, nodes);
+
+  test("one set for each family, with the named port's number", () => {
+    const slices = setsOf(service, [member("a", ["10.0.0.1", "fd00::1"], 8080)]);
     assert.deepEqual(
       slices.map(({ addressType, ports, endpoints }) => [
         addressType,
@@ -168,9 +179,9 @@ describe("endpointSlicesOf", () => {
     );
   });
 
-  test("pods that give the name different numbers go to different slices", () => {
+  test("pods that give the name different numbers go to different sets", () => {
     const pods = [member("a", ["10.0.0.1"], 8080), member("b", ["10.0.0.2"], 9090)];
-    const ports = endpointSlicesOf(service, pods).map((slice) => slice.ports?.[0]?.port);
+    const ports = setsOf(service, pods).map((slice) => slice.ports[0]?.port);
     assert.deepEqual(ports, [8080, 9090]);
   });
 
@@ -180,7 +191,7 @@ describe("endpointSlicesOf", () => {
       member("b", ["10.0.0.2"], 8080, { phase: "Succeeded" }),
       pod("c", { status: { ...ready, podIPs: [{ ip: "10.0.0.3" }] } }),
     ];
-    const endpoints = endpointSlicesOf(service, pods).flatMap((slice) => slice.endpoints);
+    const endpoints = setsOf(service, pods).flatMap((slice) => slice.endpoints);
     assert.deepEqual(
       endpoints.map(({ addresses, conditions }) => [addresses, conditions?.ready]),
       [[["10.0.0.1"], false]],
@@ -189,7 +200,79 @@ describe("endpointSlicesOf", () => {
 
   test("a Service without a selector has none", () => {
     const { selector: _selector, ...spec } = service.spec ?? {};
-    assert.deepEqual(endpointSlicesOf({ ...service, spec }, [pod("a", { status: ready })]), []);
+    assert.deepEqual(setsOf({ ...service, spec }, [pod("a", { status: ready })]), []);
+  });
+
+  test("only families of the Service count", () => {
+    const single = { ...service, spec: { ...service.spec, ipFamilies: ["IPv6"] } };
+    const sets = setsOf(single, [member("a", ["10.0.0.1", "fd00::1"], 8080)]);
+    assert.deepEqual(
+      sets.map(({ addressType }) => addressType),
+      ["IPv6"],
+    );
+  });
+
+  test("a pod that ends serves as long as it is ready, and is published if the Service says so", () => {
+    const ending = member("a", ["10.0.0.1"], 8080);
+    ending.metadata.deletionTimestamp = "2026-01-01T00:00:00Z";
+    const starting = member("b", ["10.0.0.2"], 8080, { phase: "Running" });
+    const conditionsOf = (of: Service) =>
+      setsOf(of, [ending, starting]).flatMap(({ endpoints }) =>
+        endpoints.map(({ conditions }) => conditions),
+      );
+    assert.deepEqual(conditionsOf(service), [
+      { ready: false, serving: true, terminating: true },
+      { ready: false, serving: false, terminating: false },
+    ]);
+    const all = { ...service, spec: { ...service.spec, publishNotReadyAddresses: true } };
+    assert.deepEqual(conditionsOf(all), [
+      { ready: true, serving: true, terminating: true },
+      { ready: true, serving: false, terminating: false },
+    ]);
+  });
+
+  test("an endpoint names its node, its zone, and its host name under the Service", () => {
+    const own = member("a", ["10.0.0.1"], 8080);
+    Object.assign(own.spec ?? {}, { nodeName: "c", hostname: "db-0", subdomain: "web" });
+    const [set] = setsOf(service, [own], inZones);
+    const [{ nodeName, zone, hostname } = {}] = set?.endpoints ?? [];
+    assert.deepEqual([nodeName, zone, hostname], ["c", "west", "db-0"]);
+  });
+
+  function hintsOf(changes: object, annotations: Record<string, string> = {}, count = 6) {
+    const placed = Array.from({ length: count }, (_, index) => {
+      const each = member(`p${index}`, [`10.0.0.${index + 1}`], 8080);
+      // Two of three in the east.
+      Object.assign(each.spec ?? {}, { nodeName: index % 3 === 2 ? "c" : "a" });
+      return each;
+    });
+    const metadata = { ...service.metadata, annotations };
+    const of = { ...service, metadata, spec: { ...service.spec, ...changes } };
+    return setsOf(of, placed, inZones).flatMap(({ endpoints }) =>
+      endpoints.map(({ hints }) => hints),
+    );
+  }
+
+  test("a distribution by zone or node is told by hints", () => {
+    const [east, west] = [{ forZones: [{ name: "east" }] }, { forZones: [{ name: "west" }] }];
+    for (const trafficDistribution of ["PreferClose", "PreferSameZone"]) {
+      assert.deepEqual(hintsOf({ trafficDistribution }, {}, 3), [east, east, west]);
+    }
+    assert.deepEqual(hintsOf({ trafficDistribution: "PreferSameNode" }, {}, 3)[2], {
+      ...west,
+      forNodes: [{ name: "c" }],
+    });
+    assert.deepEqual(hintsOf({}, {}, 3), [undefined, undefined, undefined]);
+  });
+
+  test("the automatic mode spreads by the zones' nodes, if there are endpoints enough", () => {
+    const auto = { "service.kubernetes.io/topology-mode": "Auto" };
+    const zones = hintsOf({}, auto).map((hints) => hints?.forZones?.[0]?.name ?? "");
+    assert.deepEqual(
+      zones.toSorted((a, b) => a.localeCompare(b)),
+      ["east", "east", "east", "west", "west", "west"],
+    );
+    assert.deepEqual(hintsOf({}, auto, 5), Array(5).fill(undefined));
   });
 });
 
@@ -219,6 +302,7 @@ describe("Kubelet", () => {
       },
       addressesOf: () => ["172.30.0.10"],
       now: () => "2026-01-01T00:00:00Z",
+      later: (key, delayMs) => void done.push(`later ${key} ${delayMs}`),
     });
     return { kubelet: made, done };
   }
@@ -243,6 +327,20 @@ describe("Kubelet", () => {
     one.setPod("shop/a", placed("1", { deletionTimestamp: "2026-01-01T00:00:00Z" }));
     await one.reconcile("shop/a");
     assert.deepEqual(done, ["silence shop/a 1", "detach shop/a 1", "remove a"]);
+  });
+
+  test("a deleted pod that something holds serves until its grace period is over", async () => {
+    const { kubelet: one, done } = kubelet();
+    one.setPod("shop/a", placed("1"));
+    await one.reconcile("shop/a");
+    done.length = 0;
+    const deleted = { deletionTimestamp: "2025-12-31T23:59:50Z", finalizers: ["test/held"] };
+    one.setPod("shop/a", placed("1", { ...deleted, deletionGracePeriodSeconds: 30 }));
+    await one.reconcile("shop/a");
+    assert.deepEqual(done, ["later shop/a 20000"]);
+    one.setPod("shop/a", placed("1", { ...deleted, deletionGracePeriodSeconds: 5 }));
+    await one.reconcile("shop/a");
+    assert.deepEqual(done.slice(1), ["silence shop/a 1", "detach shop/a 1", "remove a"]);
   });
 
   test("a pod that could not be attached is detached all the same when it is deleted", async () => {
