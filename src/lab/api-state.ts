@@ -6,6 +6,8 @@ import { deploymentKind } from "../kinds/deployment.ts";
 import { domainKind } from "../kinds/domain.ts";
 import { endpointSliceKind } from "../kinds/endpoint-slice.ts";
 import { endpointKind } from "../kinds/endpoint.ts";
+import { loadBalancerAddressKind } from "../kinds/load-balancer-address.ts";
+import { loadBalancerPoolKind } from "../kinds/load-balancer-pool.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { networkKind } from "../kinds/network.ts";
 import { networkPolicyKind } from "../kinds/network-policy.ts";
@@ -21,6 +23,7 @@ interface Seen {
 
 export type SeenByKind = Readonly<Record<string, Seen>>;
 
+/** All that somebody follows whom the lab waits for. */
 const kinds: readonly KindDefinition[] = [
   domainKind,
   nodeKind,
@@ -33,6 +36,8 @@ const kinds: readonly KindDefinition[] = [
   deploymentKind,
   serviceKind,
   endpointSliceKind,
+  loadBalancerPoolKind,
+  loadBalancerAddressKind,
 ];
 
 /** By kind, the newest object's version and the number of objects in the API server. */
