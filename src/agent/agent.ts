@@ -5,6 +5,7 @@
 //   local socket -> Attachments ----> SwitchDatabase <--> OVSDB
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { sourceOf } from "../model/source-name.ts";
 import type { LocalDelta } from "../pipeline/fact.ts";
 import { aborted, pause, unlessAborted } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
@@ -130,6 +131,7 @@ export class Agent {
     });
     this.#keeper = new NodeKeeper({ ...parts, log, attachments: this.#attachments, inspection });
     this.#cni = new CniService({
+      source: sourceOf(node),
       attachments: this.#attachments,
       metrics: this.#metrics,
       unavailable: () => this.#unavailable(),

@@ -4,6 +4,7 @@ import { CniError, type CniErrorCode, cniErrorCodes } from "../cni/errors.ts";
 import { type CniRequest, parseRequest } from "../cni/request.ts";
 import { joinResults, parsePrevResult, renderResult, type CniResult } from "../cni/result.ts";
 import { type CniVersion, isCniVersion, newestCniVersion } from "../cni/version.ts";
+import { qualifiedName } from "../model/source-name.ts";
 import type { Log } from "../runtime/log.ts";
 import type {
   AttachFailure,
@@ -18,6 +19,8 @@ import { AttachError } from "./errors.ts";
 type RequestOf<Command extends CniRequest["command"]> = Extract<CniRequest, { command: Command }>;
 
 export interface CniServiceOptions {
+  /** The source of this node, and so of all endpoints that can be attached to it. */
+  readonly source: string;
   readonly attachments: Attachments;
   readonly metrics: Pick<AgentMetrics, "cniRequests">;
   /** Why containers cannot be attached now; `undefined` when they can. */
@@ -100,7 +103,7 @@ export class CniService {
     const attached = await this.#options.attachments.attach(
       {
         type: "attach",
-        endpoint,
+        endpoint: qualifiedName(this.#options.source, endpoint),
         container,
         netns,
         interface: name,

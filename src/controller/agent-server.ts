@@ -8,7 +8,7 @@ import type { ResourceKey, ResourceKind } from "../southbound/resources.ts";
 import { ControllerSession, type ControllerStep } from "../southbound/session.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
 import type { NodeProgress } from "./policy-realisation.ts";
-import { sourceOf } from "./source-model.ts";
+import { sourceOf } from "../model/source-name.ts";
 
 /** What changed at one revision: for every node, and for single ones in addition. */
 export interface Change {

@@ -12,7 +12,7 @@ import type { AddressTimes } from "./network-keeper.ts";
 import type { WatchProgress } from "./object-watch.ts";
 import { PolicyRealisation } from "./policy-realisation.ts";
 import type { PolicyStatusTimings } from "./policy-status-queue.ts";
-import { nameWithin, sourceOf } from "./source-model.ts";
+import { nameWithin, sourceOf } from "../model/source-name.ts";
 import { Source, type SourceAccess } from "./source.ts";
 
 export interface ControllerOptions {

@@ -7,7 +7,7 @@ import { AgentIdentity } from "./agent-identity.ts";
 import { makeControllerCredentials, openAuthority } from "./authority.ts";
 import { AuthorityError, IdentityError } from "./errors.ts";
 import { runPublication } from "./publication.ts";
-import { qualifiedName } from "./source-model.ts";
+import { qualifiedName } from "../model/source-name.ts";
 import type { SourceAccess } from "./source.ts";
 
 export interface EnrolmentOptions {

@@ -17,6 +17,7 @@ import type {
   Rule,
   ZoneSelector,
 } from "../model/policy.ts";
+import { qualifiedName } from "../model/source-name.ts";
 import type { NamedService } from "../model/named-service.ts";
 import type { Backend, VirtualService } from "../model/service.ts";
 
@@ -25,27 +26,8 @@ export type ModelInputs = Pick<
   "setZone" | "setEndpoint" | "setDomain" | "setNode" | "setPolicy" | "setService" | "setNames"
 >;
 
-/** Told from every name in Kubernetes by its colon. */
-const separator = ":";
-
 /** On every zone where there are several sources: selectors of a source match only zones that have its own. */
 const sourceLabel = "isobar.io/source";
-
-/** The source of a zone, endpoint, domain or node in the model; empty for the first. */
-export function sourceOf(id: string): string {
-  const end = id.indexOf(separator);
-  return end < 0 ? "" : id.slice(0, end);
-}
-
-/** A source's name in the model. */
-export function qualifiedName(source: string, name: string): string {
-  return source === "" ? name : `${source}${separator}${name}`;
-}
-
-/** What the source itself calls it. */
-export function nameWithin(id: string): string {
-  return id.slice(id.indexOf(separator) + 1);
-}
 
 export interface SourceModelOptions {
   /** Empty for the first source. */

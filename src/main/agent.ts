@@ -10,6 +10,7 @@ import { loadInCluster } from "../client/in-cluster.ts";
 import { pathOf } from "../client/object-path.ts";
 import { type ConfigMap, configMapKind } from "../kinds/config-map.ts";
 import { uninstall } from "../agent/uninstall.ts";
+import { qualifiedName, sourceOf } from "../model/source-name.ts";
 import { formatPrefix, parsePrefix, prefixContains, tryParsePrefix } from "../net/address.ts";
 import { runService } from "../runtime/lifecycle.ts";
 import { type Log, type LogLevel, createLog, logLevels } from "../runtime/log.ts";
@@ -186,7 +187,7 @@ function configOf(flags: Flags): AgentConfig {
     socket: flags.socket,
     underlayAddresses: flags.underlayAddress,
     ...cniOf(flags),
-    gatewayDomain: flags.gatewayDomain,
+    gatewayDomain: qualifiedName(sourceOf(flags.node), flags.gatewayDomain),
     tunnelUdpPort: portNumber(flags.tunnelUdpPort),
     dnsServers: flags.dnsServer.map(serverPrefix),
     dnsMinimumTtlSeconds: ttlSeconds(flags.dnsMinimumTtl),
@@ -285,9 +286,10 @@ const command = new Command("isobar-agent")
     ),
   )
   .addOption(
-    option("--gateway-domain <name>", "domain that this node itself takes part in").default(
-      "default",
-    ),
+    option(
+      "--gateway-domain <name>",
+      "domain of the node's source that this node itself takes part in",
+    ).default("default"),
   )
   .addOption(
     option("--tunnel-udp-port <port>", "UDP port of VXLAN, the same on all nodes").default("4789"),
