@@ -25,6 +25,8 @@ import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
 import { translateNode } from "../kubernetes/node.ts";
 import { defaultDomain, translatePod } from "../kubernetes/pod.ts";
 import type { PriorityConflicts } from "../kubernetes/priority-conflicts.ts";
+import type { ServiceSurroundings } from "../kubernetes/service.ts";
+import type { Domain } from "../model/endpoint.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Log } from "../runtime/log.ts";
 import type { AddressController } from "./address-controller.ts";
@@ -60,6 +62,7 @@ export class ModelFeed {
   readonly #pods = new Map<string, unknown>();
   readonly #podsByNamespace = new Map<string, Set<string>>();
   readonly #endpoints = new Map<string, unknown>();
+  readonly #surroundings = new Map<string, ServiceSurroundings>();
   /** Those that are known: what they ask for decides about their pods' addresses, and may come after the pods. */
   readonly #namespaces = new Set<string>();
   /** Of namespaces that say something of addresses. */
@@ -71,7 +74,10 @@ export class ModelFeed {
     this.services = new ServiceFeed({
       inputs: options.compute,
       domainOf: (namespace) => this.#domainOf(namespace),
+      surroundingsOf: (domain) =>
+        this.#surroundings.get(domain) ?? { domain, pools: [], serviceCidrs: [] },
       names: this.#names,
+      events: options.events,
     });
   }
 
@@ -135,7 +141,8 @@ export class ModelFeed {
   setDomain(name: string, object: unknown): void {
     const domain = object === undefined ? undefined : translateDomain(object);
     this.#options.compute.setDomain(name, domain);
-    if (this.#names.setDomain(name, domain?.dns)) this.services.namesChanged(name);
+    const hasOtherNames = this.#names.setDomain(name, domain?.dns);
+    if (this.#setSurroundings(name, domain) || hasOtherNames) this.services.domainSet(name);
     const length = fieldAt(object, "spec", "networkPrefixLength");
     const networkLength = {
       4: Number(fieldAt(length, "ipv4") ?? 24),
@@ -150,6 +157,16 @@ export class ModelFeed {
         webhook: webhookOf(object),
       },
     );
+  }
+
+  /** Whether they are others than before; a domain is written on all the time, and seldom changes. */
+  #setSurroundings(name: string, domain: Domain | undefined): boolean {
+    const before = this.#surroundings.get(name);
+    const { pools = [], serviceCidrs = [] } = domain ?? {};
+    const after = { domain: name, pools, serviceCidrs };
+    if (domain === undefined) this.#surroundings.delete(name);
+    else this.#surroundings.set(name, after);
+    return domain === undefined ? before !== undefined : !equalJson(before, after);
   }
 
   setNode(name: string, object: unknown): void {

@@ -122,7 +122,7 @@ function strip(object: KubeObject): Stripped {
   return { metadata: stripMetadata(object), spec: object.spec, status: object.status };
 }
 
-/** Of an object that the controller makes and takes away, also when it was made and what holds it. */
+/** Of an object that the controller makes and takes away, or whose age counts, also when it was made and what holds it. */
 function stripOwn(object: KubeObject): Stripped {
   const { creationTimestamp, deletionTimestamp, finalizers } = object.metadata;
   const life = {
@@ -279,7 +279,7 @@ export class ObjectWatch {
         { optional: true },
       ),
       this.#watch(podKind, stripPod, (key, object) => feed.setPod(key, object)),
-      this.#watch(serviceKind, strip, (key, object) => {
+      this.#watch(serviceKind, stripOwn, (key, object) => {
         feed.services.setService(key, object);
         loadBalancers.setService(key, object);
       }),

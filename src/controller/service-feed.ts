@@ -1,14 +1,31 @@
 // Services joined with their EndpointSlices. Keys are `namespace/name`; an object is `undefined` once it is gone.
+import { type EventSink, subjectOf } from "../client/event-recorder.ts";
 import type { Compute } from "../compute/graph.ts";
-import { fieldAt, stringOf } from "../kubernetes/json.ts";
+import { serviceKind } from "../kinds/service.ts";
+import { fieldAt, type Problem, stringOf } from "../kubernetes/json.ts";
+import { ServiceClaims } from "../kubernetes/service-claims.ts";
+import {
+  type ServiceSurroundings,
+  serviceNameLabel,
+  translateService,
+} from "../kubernetes/service.ts";
+import type { VirtualService } from "../model/service.ts";
 import type { NameFeed } from "./name-feed.ts";
-import { serviceNameLabel, translateService } from "../kubernetes/service.ts";
 
 export interface ServiceFeedOptions {
   readonly inputs: Pick<Compute, "setService">;
   /** Name of the domain that a namespace belongs to. */
   readonly domainOf: (namespace: string) => string;
+  /** What the domain has its addresses of. */
+  readonly surroundingsOf: (domain: string) => ServiceSurroundings;
   readonly names: NameFeed;
+  readonly events: EventSink;
+}
+
+/** What has been made of a Service, before what others claim is taken from it. */
+interface Translated {
+  readonly services: readonly VirtualService[];
+  readonly problems: readonly Problem[];
 }
 
 /** The key of the Service that a slice is of. */
@@ -28,6 +45,10 @@ export class ServiceFeed {
   readonly #servicesByNamespace = new Map<string, Set<string>>();
   /** Service → slice → the slice, also while the Service is not known. */
   readonly #slices = new Map<string, Map<string, unknown>>();
+  readonly #claims = new ServiceClaims();
+  readonly #translated = new Map<string, Translated>();
+  /** What was last reported of a Service: it is told once. */
+  readonly #reported = new Map<string, string>();
   /** Service → ids of what it is in the model. */
   readonly #told = new Map<string, readonly string[]>();
 
@@ -70,8 +91,8 @@ export class ServiceFeed {
     for (const key of this.#servicesByNamespace.get(namespace) ?? []) this.#tell(key);
   }
 
-  /** The domain's nodes answer DNS otherwise than before. */
-  namesChanged(domain: string): void {
+  /** The domain has other addresses, or its nodes answer DNS otherwise than before. */
+  domainSet(domain: string): void {
     for (const [namespace, keys] of this.#servicesByNamespace) {
       if (this.#options.domainOf(namespace) !== domain) continue;
       for (const key of keys) this.#tell(key);
@@ -79,12 +100,28 @@ export class ServiceFeed {
   }
 
   #tell(key: string): void {
-    const { inputs, domainOf, names } = this.#options;
+    const { surroundingsOf, domainOf, names } = this.#options;
     const service = this.#services.get(key);
     const slices = [...(this.#slices.get(key)?.values() ?? [])];
-    names.set(key, service, slices, domainOf(namespaceOf(key)));
-    const found =
-      service === undefined ? [] : translateService(service, slices, domainOf(namespaceOf(key)));
+    const domain = domainOf(namespaceOf(key));
+    names.set(key, service, slices, domain);
+    const { value, problems } = translateService(service, slices, surroundingsOf(domain));
+    if (service === undefined) this.#translated.delete(key);
+    else this.#translated.set(key, { services: value, problems });
+    const since = stringOf(fieldAt(service, "metadata", "creationTimestamp")) ?? "";
+    const others = this.#claims.set({ key, since }, value);
+    this.#emit(key);
+    for (const other of others) this.#emit(other);
+  }
+
+  #emit(key: string): void {
+    const { inputs } = this.#options;
+    const { services = [], problems = [] } = this.#translated.get(key) ?? {};
+    const { services: found, conflicts } = this.#claims.uphold(key, services);
+    this.#report(key, [
+      ...problems.map(({ field, message }) => `${field}: ${message}`),
+      ...conflicts,
+    ]);
     const ids = new Set(found.map(({ id }) => id));
     for (const gone of this.#told.get(key) ?? []) {
       if (!ids.has(gone)) inputs.setService(gone, undefined);
@@ -92,5 +129,24 @@ export class ServiceFeed {
     for (const each of found) inputs.setService(each.id, each);
     if (ids.size === 0) this.#told.delete(key);
     else this.#told.set(key, [...ids]);
+  }
+
+  /** On the Service, for whoever wonders why nothing goes there. */
+  #report(key: string, problems: readonly string[]): void {
+    const message = problems.join("; ");
+    if ((this.#reported.get(key) ?? "") === message) return;
+    if (message === "") {
+      this.#reported.delete(key);
+      return;
+    }
+    this.#reported.set(key, message);
+    const service = this.#services.get(key);
+    const regarding = subjectOf(serviceKind, {
+      namespace: namespaceOf(key),
+      name: key.slice(key.indexOf("/") + 1),
+      uid: stringOf(fieldAt(service, "metadata", "uid")) ?? "",
+    });
+    const type = "Warning";
+    this.#options.events.record({ regarding, type, reason: "ServedInPart", message });
   }
 }

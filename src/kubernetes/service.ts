@@ -1,15 +1,27 @@
 // core/v1 Service with its discovery.k8s.io/v1 EndpointSlices, as virtual services: one for each port and family. A part that
-// cannot be understood is left out: nothing goes there.
+// cannot be understood, or would take what is another's, is left out and reported: nothing goes there.
 import type { Backend, Frontend, TrafficPolicy, VirtualService } from "../model/service.ts";
 import {
+  type Address,
   type Family,
+  type Prefix,
   formatAddress,
   formatPrefix,
+  prefixContains,
   tryParseAddress,
   tryParsePrefix,
 } from "../net/address.ts";
 import { type PortProtocol, isPortProtocol } from "../net/protocol.ts";
-import { fieldAt, fieldOf, listOf, stringOf } from "./json.ts";
+import { unroutable } from "../net/unroutable.ts";
+import {
+  fieldAt,
+  fieldOf,
+  listOf,
+  type Problem,
+  quoted,
+  stringOf,
+  type Translation,
+} from "./json.ts";
 
 /** On an EndpointSlice: the name of its Service. */
 export const serviceNameLabel = "kubernetes.io/service-name";
@@ -18,6 +30,63 @@ const families = [
   { family: 4, type: "IPv4" },
   { family: 6, type: "IPv6" },
 ] as const satisfies readonly { family: Family; type: string }[];
+
+/** Where a Service is reached, and what else has its addresses there. */
+export interface ServiceSurroundings {
+  readonly domain: string;
+  /** CIDRs of the domain's endpoints, and of its virtual addresses. */
+  readonly pools: readonly string[];
+  readonly serviceCidrs: readonly string[];
+}
+
+/** Above it each node uses a part of a Service's endpoints, another one for each (pipeline/service-feature.ts). */
+const manyBackends = 1_000;
+/** So many of a kind are named. */
+const mostProblems = 8;
+
+/** The same thing about several ports is one problem. */
+class Problems {
+  readonly #byText = new Map<string, Problem>();
+
+  add(field: string, message: string): void {
+    if (this.#byText.size < mostProblems)
+      this.#byText.set(`${field} ${message}`, { field, message });
+  }
+
+  get all(): readonly Problem[] {
+    return [...this.#byText.values()];
+  }
+}
+
+interface Ground {
+  readonly pools: readonly Prefix[];
+  readonly serviceCidrs: readonly Prefix[];
+}
+
+function prefixesIn(texts: readonly string[]): readonly Prefix[] {
+  return texts.map(tryParsePrefix).filter((prefix) => prefix !== undefined);
+}
+
+function groundOf({ pools, serviceCidrs }: ServiceSurroundings): Ground {
+  return { pools: prefixesIn(pools), serviceCidrs: prefixesIn(serviceCidrs) };
+}
+
+function isIn(prefixes: readonly Prefix[], address: Address): boolean {
+  return prefixes.some((prefix) => prefixContains(prefix, address));
+}
+
+/** Why nobody may be reached at the address from outside; `undefined` where somebody may. */
+function refusalOfExternal({ pools, serviceCidrs }: Ground, address: Address): string | undefined {
+  if (isIn(unroutable, address)) return "leads nowhere";
+  if (isIn(pools, address)) return "is in the domain's pools, and may be an endpoint's";
+  return isIn(serviceCidrs, address) ? "is in the domain's serviceCidrs" : undefined;
+}
+
+/** A Service behind a Service would be translated once only, and then be nobody. */
+function refusalOfBackend({ serviceCidrs }: Ground, address: Address): string | undefined {
+  if (isIn(unroutable, address)) return "leads nowhere";
+  return isIn(serviceCidrs, address) ? "is in the domain's serviceCidrs" : undefined;
+}
 
 interface ServicePort {
   /** Empty where it has none. */
@@ -102,10 +171,34 @@ function hintsOf(endpoint: unknown): Pick<Backend, "zones" | "nodes"> {
   return { ...(zones.length > 0 && { zones }), ...(nodes.length > 0 && { nodes }) };
 }
 
+interface Reader {
+  readonly ground: Ground;
+  readonly problems: Problems;
+}
+
+/** The first of the endpoint's addresses: all of them are the same thing, and consumers use the first (EndpointSlice API). */
+function backendAddressOf(
+  endpoint: unknown,
+  family: Family,
+  { ground, problems }: Reader,
+): string | undefined {
+  const [text] = listOf(fieldOf(endpoint, "addresses")) ?? [];
+  const address = typeof text === "string" ? tryParseAddress(text) : undefined;
+  if (address?.family !== family) {
+    problems.add("endpoints", `${quoted(text)} is no IPv${family} address`);
+    return undefined;
+  }
+  const refusal = refusalOfBackend(ground, address);
+  if (refusal === undefined) return formatAddress(address);
+  problems.add("endpoints", `${quoted(text)} ${refusal}`);
+  return undefined;
+}
+
 function backendsOf(
   slices: Iterable<unknown>,
   port: ServicePort,
   { family, type }: (typeof families)[number],
+  reader: Reader,
 ): readonly Backend[] {
   const backends = new Map<string, Backend>();
   for (const slice of slices) {
@@ -113,12 +206,9 @@ function backendsOf(
     if (fieldOf(slice, "addressType") !== type || target === undefined) continue;
     for (const endpoint of listOf(fieldOf(slice, "endpoints")) ?? []) {
       const readiness = readinessOf(endpoint);
-      // All addresses of an endpoint are the same thing; consumers use the first (EndpointSlice API).
-      const [address] = addressesOf(
-        (listOf(fieldOf(endpoint, "addresses")) ?? []).slice(0, 1),
-        family,
-      );
-      if (readiness === "none" || address === undefined) continue;
+      if (readiness === "none") continue;
+      const address = backendAddressOf(endpoint, family, reader);
+      if (address === undefined) continue;
       const node = stringOf(fieldOf(endpoint, "nodeName"));
       const ready = readiness === "ready";
       const key = `${address} ${target}`;
@@ -127,19 +217,31 @@ function backendsOf(
       backends.set(key, { address, port: target, node, ready, ...hintsOf(endpoint) });
     }
   }
+  if (backends.size > manyBackends) {
+    const rule = `each node spreads its connections over some ${manyBackends} of them`;
+    reader.problems.add("endpoints", `there are ${backends.size}: ${rule}`);
+  }
   return [...backends].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, backend]) => backend);
 }
 
-function frontendsOf(service: unknown, { port }: ServicePort, family: Family): Frontend[] {
+function frontendsOf(
+  service: unknown,
+  { port }: ServicePort,
+  family: Family,
+  { ground, problems }: Reader,
+): Frontend[] {
   const own = addressesOf(clusterAddressesOf(service), family);
   // A Service is reached only by the families that it has an address of its own in, as kube-proxy has it.
   if (own.length === 0) return [];
-  const outer = addressesOf(externalAddressesOf(service), family);
+  const outer = addressesOf(externalAddressesOf(service), family).filter((text) => {
+    const address = tryParseAddress(text);
+    const refusal = address && refusalOfExternal(ground, address);
+    if (refusal !== undefined) problems.add("externalIPs", `${text} ${refusal}`);
+    return address !== undefined && refusal === undefined && !own.includes(text);
+  });
   return [
     ...own.map((address) => ({ address, port, scope: "cluster" as const })),
-    ...outer
-      .filter((address) => !own.includes(address))
-      .map((address) => ({ address, port, scope: "external" as const })),
+    ...outer.map((address) => ({ address, port, scope: "external" as const })),
   ];
 }
 
@@ -185,39 +287,58 @@ function sourceRangesOf(service: unknown, family: Family): Pick<VirtualService, 
   };
 }
 
-/** None for a Service that is a name only (ExternalName, headless) or could not be understood. */
+function reportSlices(slices: readonly unknown[], problems: Problems): void {
+  for (const slice of slices) {
+    const type = fieldOf(slice, "addressType");
+    if (families.some((each) => each.type === type)) continue;
+    const name = stringOf(fieldAt(slice, "metadata", "name")) ?? "";
+    problems.add("endpoints", `slice ${name} has addresses of type ${quoted(type)}`);
+  }
+}
+
+/** No virtual service for a Service that is a name only (ExternalName, headless) or could not be understood. */
 export function translateService(
   service: unknown,
   slices: readonly unknown[],
-  domain: string,
-): readonly VirtualService[] {
+  surroundings: ServiceSurroundings,
+): Translation<readonly VirtualService[]> {
   const name = stringOf(fieldAt(service, "metadata", "name"));
   const namespace = stringOf(fieldAt(service, "metadata", "namespace"));
   const type = fieldAt(service, "spec", "type") ?? "ClusterIP";
-  if (name === undefined || namespace === undefined || type === "ExternalName") return [];
-  const common = commonOf(service);
   const found: VirtualService[] = [];
-  for (const value of listOf(fieldAt(service, "spec", "ports")) ?? []) {
+  const problems = new Problems();
+  if (name === undefined || namespace === undefined || type === "ExternalName") {
+    return { value: found, problems: problems.all };
+  }
+  const reader = { ground: groundOf(surroundings), problems };
+  const common = {
+    name: `${namespace}/${name}`,
+    domain: surroundings.domain,
+    ...commonOf(service),
+  };
+  for (const [index, value] of (listOf(fieldAt(service, "spec", "ports")) ?? []).entries()) {
     const port = portOf(value);
-    if (port === undefined) continue;
+    if (port === undefined) {
+      problems.add(`spec.ports[${index}]`, `${quoted(value)} is no port`);
+      continue;
+    }
     const nodePort = portNumberOf(fieldOf(value, "nodePort"));
     for (const each of families) {
-      const frontends = frontendsOf(service, port, each.family);
+      const frontends = frontendsOf(service, port, each.family, reader);
       if (frontends.length === 0) continue;
       found.push({
-        id: `${namespace}/${name} ${port.protocol}/${port.port} ${each.type}`,
-        name: `${namespace}/${name}`,
+        id: `${common.name} ${port.protocol}/${port.port} ${each.type}`,
         portName: port.name,
-        domain,
         protocol: port.protocol,
         family: each.family,
         frontends,
         ...(nodePort !== undefined && { nodePort }),
         ...common,
         ...sourceRangesOf(service, each.family),
-        backends: backendsOf(slices, port, each),
+        backends: backendsOf(slices, port, each, reader),
       });
     }
   }
-  return found;
+  if (found.length > 0) reportSlices(slices, problems);
+  return { value: found, problems: problems.all };
 }
