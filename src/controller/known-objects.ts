@@ -5,6 +5,7 @@ import { type DomainLedgerStatus, DomainLedger } from "../ipam/domain-ledger.ts"
 import { type LedgerStatus, NetworkLedger } from "../ipam/network-ledger.ts";
 import type { NetworkCidrs } from "../ipam/space-network.ts";
 import { managedByIsobar, managedByLabel } from "../kinds/network.ts";
+import { isOfPod } from "../kubernetes/endpoint.ts";
 import { fieldAt, fieldOf, isObject, listOf, stringOf } from "../kubernetes/json.ts";
 import type { Versioned } from "./ledger-writer.ts";
 
@@ -80,7 +81,7 @@ export function knownEndpoint(key: string, object: unknown): KnownEndpoint {
   return {
     uid: stringOf(fieldAt(object, "metadata", "uid")) ?? "",
     version: stringOf(fieldAt(object, "metadata", "resourceVersion")) ?? "0",
-    ofPod: fieldAt(object, "spec", "attachment", "kind") === "Pod",
+    ofPod: isOfPod(object),
     podUid: podUidOf(object),
     node: stringOf(fieldAt(object, "spec", "node")) ?? "",
     domain: stringOf(fieldAt(object, "spec", "domain")) ?? "",

@@ -10,6 +10,7 @@ import {
   translateClusterNetworkPolicy,
 } from "../kubernetes/cluster-network-policy.ts";
 import { translateDomain } from "../kubernetes/domain.ts";
+import { isOfPod, translateEndpoint } from "../kubernetes/endpoint.ts";
 import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { networkPolicyKind } from "../kinds/network-policy.ts";
 import {
@@ -270,15 +271,19 @@ export class ModelFeed {
     return { uid, node, domain, request, problems, owner: ownerOf(pod), addresses };
   }
 
-  /** A pod takes the addresses of the Endpoint that was made for it, and of no other one of its name. */
+  /**
+   * A pod takes the addresses of the Endpoint that was made for it, and of no other one of its name. An Endpoint that is for
+   * something else has the name for itself.
+   */
   #join(key: string): void {
     const pod = this.#pods.get(key);
     const endpoint = this.#endpoints.get(key);
     const isOwn = podUidOf(endpoint) === fieldAt(pod, "metadata", "uid");
-    const joined =
-      pod === undefined || endpoint === undefined || !isOwn
-        ? undefined
-        : translatePod(pod, endpoint);
+    const ofPod =
+      pod !== undefined && endpoint !== undefined && isOwn
+        ? translatePod(pod, endpoint)
+        : undefined;
+    const joined = isOfPod(endpoint) ? ofPod : translateEndpoint(endpoint);
     // One that still waits for its addresses is not there yet.
     const isComplete = joined !== undefined && joined.addresses.length > 0;
     this.#options.compute.setEndpoint(key, isComplete ? joined : undefined);

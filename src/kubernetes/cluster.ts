@@ -2,6 +2,7 @@ import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
 import type { Policy } from "../model/policy.ts";
 import { translateClusterNetworkPolicy } from "./cluster-network-policy.ts";
 import { translateDomain } from "./domain.ts";
+import { translateEndpoint } from "./endpoint.ts";
 import { fieldAt, fieldOf, type Problem, stringOf } from "./json.ts";
 import { translateNamespace } from "./namespace.ts";
 import { translateNetworkPolicy } from "./network-policy.ts";
@@ -39,15 +40,19 @@ export function translateCluster(objects: readonly unknown[]): Cluster {
     ...ofKind("NetworkPolicy").map(translateNetworkPolicy),
     ...ofKind("ClusterNetworkPolicy").map(translateClusterNetworkPolicy),
   ];
-  const pods = ofKind("Pod").map((pod) => {
-    const attachment = attachments.get(nameOf(pod));
-    return translatePod(pod, belongsTo(pod, attachment) ? attachment : undefined);
-  });
+  const others = ofKind("Endpoint").map(translateEndpoint);
+  const taken = new Set(others.map((endpoint) => endpoint?.id));
+  const pods = ofKind("Pod")
+    .filter((pod) => !taken.has(nameOf(pod)))
+    .map((pod) => {
+      const attachment = attachments.get(nameOf(pod));
+      return translatePod(pod, belongsTo(pod, attachment) ? attachment : undefined);
+    });
   return {
     zones: ofKind("Namespace")
       .map(translateNamespace)
       .filter((zone) => zone !== undefined),
-    endpoints: pods.filter((endpoint) => endpoint !== undefined),
+    endpoints: [...pods, ...others].filter((endpoint) => endpoint !== undefined),
     policies: policies.map(({ value }) => value),
     nodes: ofKind("Node")
       .map(translateNode)

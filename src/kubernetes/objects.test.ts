@@ -199,6 +199,38 @@ describe("translateCluster", () => {
     assert.deepEqual(endpoints[0]?.addresses, ["10.0.0.8"]);
   });
 
+  test("takes an Endpoint object that is no pod's for itself, before a pod of its name", () => {
+    const endpoint = {
+      kind: "Endpoint",
+      metadata: { namespace: "shop", name: "web", uid: "e", labels: { app: "vm" } },
+      spec: {
+        domain: "blue",
+        node: "n1",
+        addresses: ["10.1.0.9", "fd00::9"],
+        mac: "0a:00:00:00:00:09",
+        attachment: { kind: "VirtualMachine", name: "web-vm", uid: "v" },
+      },
+    };
+    const namesake = { kind: "Pod", metadata: { namespace: "shop", name: "web" }, spec: {} };
+    assert.deepEqual(translateCluster([namesake, endpoint]).endpoints, [
+      {
+        id: "shop/web",
+        zone: "shop",
+        labels: { app: "vm" },
+        namedPorts: [],
+        domain: "blue",
+        addresses: ["10.1.0.9", "fd00::9"],
+        mac: "0a:00:00:00:00:09",
+        uids: ["e", "v"],
+        node: "n1",
+      },
+    ]);
+    for (const labels of [[], "x", { app: 1 }]) {
+      const odd = { ...endpoint, metadata: { ...endpoint.metadata, labels } };
+      assert.deepEqual(translateCluster([odd]).endpoints, []);
+    }
+  });
+
   test("passes over the Endpoint object of an earlier pod of the name", () => {
     assert.deepEqual(addressesBeside("new"), ["10.0.0.8"]);
     assert.deepEqual(addressesBeside("old"), ["10.0.0.1", "fd00::1"]);

@@ -1,4 +1,5 @@
-// Two API servers with one controller: pods of equal names in both, attached by the CNI executable, on real packets.
+// Two API servers with one controller: pods of equal names in both, attached by the CNI executable, on real packets. And an
+// Endpoint that is no pod at all.
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,6 +17,7 @@ import { Prober } from "../../src/lab/network/prober.ts";
 import { AgentProcess } from "../agent/agent-process.ts";
 import { startTestApi } from "../api-harness.ts";
 import { invokeCni } from "../cni/invoke.ts";
+import { until } from "../controller/following-agent.ts";
 import {
   RunningController,
   createDomain,
@@ -56,16 +58,21 @@ async function fill(client: ApiClient, number: number, address: string): Promise
   for (const name of pods) await createPod(client, { namespace: "shop", name, node: "n1" });
 }
 
-/** As kubelet has it done. */
+/** As kubelet has it done for a pod. */
 async function attach(cluster: Cluster, name: string): Promise<string> {
-  const { client, node, agent } = cluster;
-  const pod = await client.get(podKind, { namespace: "shop", name });
+  const pod = await cluster.client.get(podKind, { namespace: "shop", name });
+  const named = `K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${name};K8S_POD_UID=${pod.metadata.uid}`;
+  return await add(cluster, name, named);
+}
+
+async function add(cluster: Cluster, name: string, named: string): Promise<string> {
+  const { node, agent } = cluster;
   const environment = {
     CNI_COMMAND: "ADD",
     CNI_CONTAINERID: `sandbox-${name}`,
     CNI_NETNS: netnsOf(cluster, name),
     CNI_IFNAME: "eth0",
-    CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=${name};K8S_POD_UID=${pod.metadata.uid}`,
+    CNI_ARGS: `IgnoreUnknown=1;${named}`,
   };
   const config = { cniVersion: "1.1.0", name: "isobar", type: "isobar", socket: agent.socket };
   const place = { netns: node.netns };
@@ -110,6 +117,7 @@ before(async () => {
       return { source, client, node, agent };
     }),
   );
+  await network.createPods(["first/vm"]);
   await network.createPods(
     clusters.flatMap((each) => pods.map((pod) => `${each.source || "first"}/${pod}`)),
   );
@@ -155,4 +163,36 @@ test("pods of equal names in two API servers are attached, each with its own add
   // Sources do not meet, though the one's addresses are in no use in the other.
   assert.notEqual(await verdict(first, "db", await webOf(east)), "allowed");
   assert.notEqual(await verdict(east, "db", await webOf(first)), "allowed");
+});
+
+test("an Endpoint that is no pod's is attached by its name, and under the policies that its labels ask for", async () => {
+  const [first] = clusters;
+  assert.ok(first !== undefined);
+  const { client } = first;
+  const address = "10.1.200.1";
+  await client.create(endpointKind, {
+    apiVersion: "isobar.io/v1alpha1",
+    kind: "Endpoint",
+    metadata: { namespace: "shop", name: "vm", labels: { app: "vm" } },
+    spec: {
+      domain: "default",
+      node: "n1",
+      addresses: [address],
+      mac: "0a:00:00:00:20:01",
+      attachment: { kind: "VirtualMachine", name: "vm" },
+    },
+  });
+  await createPolicy(client, "vm", {
+    podSelector: { matchLabels: { app: "vm" } },
+    policyTypes: ["Ingress"],
+    ingress: [{ from: [{ podSelector: { matchLabels: { app: "db" } } }] }],
+  });
+  await first.agent.until(({ resources }) => resources["rule"] !== undefined);
+  assert.equal(await add(first, "vm", "ISOBAR_ENDPOINT=shop/vm"), `${address}/32`);
+  const netns = netnsOf(first, "vm");
+  listeners.open({ netns, identity: "vm", ports: [{ protocol: "tcp", port }] });
+  assert.equal(await verdict(first, "db", address), "allowed");
+  assert.equal(await verdict(first, "web", address), "denied");
+  await client.delete(endpointKind, { namespace: "shop", name: "vm" });
+  await until(async () => (await verdict(first, "db", address)) !== "allowed");
 });
