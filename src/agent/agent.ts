@@ -33,24 +33,26 @@ import { NameLearning } from "./name-learning.ts";
 import { NodeInspection } from "./node-inspection.ts";
 import { NodeKeeper } from "./node-keeper.ts";
 import { namesDatapath } from "./node-report.ts";
+import { NodeServices } from "./node-services.ts";
 import { NodeState } from "./node-state.ts";
 import { watchNode } from "./node-watch.ts";
 import { followFlows } from "./openflow-link.ts";
 import { PendingRequests } from "./pending-requests.ts";
 import { PortFacts } from "./port-facts.ts";
+import { rejectPacket } from "./rejection.ts";
 import { Readiness } from "./readiness.ts";
 import { describeRefusals } from "./refusal.ts";
 import { twoRoundsMs } from "./revalidation.ts";
 import { StateFile } from "./state-file.ts";
 import { SwitchDatabase } from "./switch-database.ts";
-import { attachmentOf } from "./switch-ports.ts";
+import { attachmentOf, ownPorts } from "./switch-ports.ts";
 import { TunnelPeers } from "./tunnel-peers.ts";
 
 /** An answer that waits longer for the switch goes on without having been confirmed: it only lets less through. */
 const answerPatienceMs = 2_000;
 
 /** Work that is retried until it succeeds. */
-type Duty = "bridge" | "gateway" | "node" | "cni";
+type Duty = "bridge" | "gateway" | "services" | "node" | "cni";
 /** `stragglers`: connections let in by packets that were on their way through the switch during the review. */
 type Review = "connections" | "stragglers";
 
@@ -66,6 +68,7 @@ export class Agent {
   readonly #database: SwitchDatabase;
   readonly #gateway: GatewayKeeper;
   readonly #keeper: NodeKeeper;
+  readonly #services: NodeServices;
   readonly #link: ControllerLink;
   readonly #readiness: Readiness;
   readonly #attachments: Attachments;
@@ -129,7 +132,15 @@ export class Agent {
       mtu: async () => (await this.#gateway.underlay()).endpointMtu,
       checksumInKernel: () => inspection.checksumInKernel,
     });
-    this.#keeper = new NodeKeeper({ ...parts, log, attachments: this.#attachments, inspection });
+    this.#services = this.#openServices();
+    const services = this.#services;
+    this.#keeper = new NodeKeeper({
+      ...parts,
+      services,
+      log,
+      attachments: this.#attachments,
+      inspection,
+    });
     this.#cni = new CniService({
       source: sourceOf(node),
       attachments: this.#attachments,
@@ -177,6 +188,7 @@ export class Agent {
     const { socket, rundir, bridge, node } = this.#config;
     const log = this.#log;
     this.#flows.change(this.#state.load());
+    this.#updateServices({ upserts: this.#state.all("service"), deletes: [] });
     this.#names.restore();
     this.#database.on("due", () => this.#due("bridge"));
     this.#database.on("ports", (names) => {
@@ -207,7 +219,9 @@ export class Agent {
             this.#due("gateway");
             this.#due("cni");
           },
-          onPacket: (packet) => this.#names.take(packet),
+          onPacket: (packet, client) => {
+            if (!rejectPacket(packet, client)) this.#names.take(packet);
+          },
         }),
         hasInterfaces ? watchNode(() => this.#due("node"), signal) : undefined,
         Promise.race([aborted(signal), this.#failure.promise]),
@@ -254,21 +268,50 @@ export class Agent {
       this.#reviewed = this.#reviews.perform("connections");
     }
     const gatewayErrors = concernsGateway ? await this.#gatewayErrors(signal) : [];
+    const concernsServices = this.#updateServices(delta) || concernsGateway;
+    const serviceErrors = concernsServices ? await this.#serviceErrors(signal) : [];
     await unlessAborted(this.#reviewed, signal);
     realised();
     return [
       ...this.#state.problems(),
       ...describeRefusals(this.#flows.refused, this.#state.numbers),
       ...gatewayErrors,
+      ...serviceErrors,
     ];
+  }
+
+  /** Lets the node's own stack send to the switch what services have at its addresses now, and external ones. */
+  async #serviceErrors(signal: AbortSignal): Promise<Ack["errors"]> {
+    if (await this.#succeeds("services", signal)) return [];
+    const resource = { kind: "domain", id: this.#config.gatewayDomain } as const;
+    return [
+      { resource, message: "node ports and external addresses cannot be taken: see its log" },
+    ];
+  }
+
+  /** Whether it is done in time; it goes on in any case. */
+  async #succeeds(duty: Duty, signal: AbortSignal): Promise<boolean> {
+    const made = this.#duties.perform(duty).then(() => true);
+    const late = pause(gatewayTimeoutMs, signal).then(() => false);
+    const succeeded = await Promise.race([made, late]);
+    signal.throwIfAborted();
+    return succeeded;
+  }
+
+  /** @returns whether there was anything for it in the delta. */
+  #updateServices({ upserts, deletes }: Delta): boolean {
+    let changed = false;
+    for (const { kind, id } of [...upserts, ...deletes]) {
+      if (kind !== "service") continue;
+      this.#services.setService(id, this.#state.get("service", id));
+      changed = true;
+    }
+    return changed;
   }
 
   /** Makes the gateway as it is now to be. */
   async #gatewayErrors(signal: AbortSignal): Promise<Ack["errors"]> {
-    const made = this.#duties.perform("gateway").then(() => true);
-    const late = pause(gatewayTimeoutMs, signal).then(() => false);
-    if (await Promise.race([made, late])) return [];
-    signal.throwIfAborted();
+    if (await this.#succeeds("gateway", signal)) return [];
     const resource = { kind: "domain", id: this.#config.gatewayDomain } as const;
     return [{ resource, message: `the node's way into the domain cannot be made: see its log` }];
   }
@@ -289,6 +332,16 @@ export class Agent {
         const endpoint = this.#state.get("endpoint", id);
         return endpoint && (endpoint.uids ?? []);
       },
+    });
+  }
+
+  #openServices(): NodeServices {
+    const { nodePorts, datapathType } = this.#config;
+    return new NodeServices({
+      port: ownPorts.gateway.name,
+      enabled: nodePorts && datapathType !== "dummy",
+      nodeAddresses: () => this.#gateway.addresses(),
+      present: async () => await this.#gateway.present(),
     });
   }
 
@@ -356,6 +409,9 @@ export class Agent {
         if (!this.#database.ready) break;
         await this.#keeper.applyGateway();
         this.#due("node");
+        break;
+      case "services":
+        if (this.#database.ready) await this.#services.applyChanges();
         break;
       case "node":
         await this.#keeper.tend();

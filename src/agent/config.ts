@@ -48,6 +48,8 @@ export interface AgentConfig {
   readonly dnsServers: readonly string[];
   /** Looked-up addresses count for at least so long. */
   readonly dnsMinimumTtlSeconds: number;
+  /** Whether connections to the node's own addresses and to external ones are this agent's, where services have them. */
+  readonly nodePorts: boolean;
   /** IPv4 link-local CIDRs that endpoints reach although they are not on this node, such as a cloud's metadata. */
   readonly linkLocal: readonly string[];
 }

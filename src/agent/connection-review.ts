@@ -13,7 +13,7 @@ import {
   whereField,
   whereRegister,
 } from "../pipeline/flow-builder.ts";
-import { whereState } from "../pipeline/forwarding.ts";
+import { whereState } from "../pipeline/connection.ts";
 import { tables } from "../pipeline/tables.ts";
 import type { Log } from "../runtime/log.ts";
 import type {
@@ -26,6 +26,7 @@ import type {
 import { UnavailableError } from "../switch/errors.ts";
 import type { OpenFlowClient } from "../switch/openflow-client.ts";
 import type { ConnectionTable, TrackedConnection } from "./connection-table.ts";
+import { DatagramServices } from "./datagram-services.ts";
 import type { Lookups } from "./lookups.ts";
 import type { NodeState } from "./node-state.ts";
 import { type PolicyView, Readmission } from "./readmission.ts";
@@ -57,7 +58,17 @@ export function isBlock(flow: Flow): boolean {
 
 /** Whether a delta that is about to be applied can take away what is allowed now. */
 export function mayRevoke(delta: Delta, state: NodeState): boolean {
-  return delta.deletes.some(affectsVerdicts) || delta.upserts.some((one) => mayNarrow(one, state));
+  return (
+    delta.deletes.some((key) => affectsVerdicts(key) || endsDatagrams(key, state)) ||
+    delta.upserts.some((one) => mayNarrow(one, state))
+  );
+}
+
+/** A backend or a service that goes: datagrams would go on being sent there. */
+function endsDatagrams({ kind, id }: ResourceKey, state: NodeState): boolean {
+  if (kind !== "service" && kind !== "backend") return false;
+  const service = kind === "service" ? id : state.get("backend", id)?.service;
+  return service !== undefined && state.get("service", service)?.protocol === "UDP";
 }
 
 function affectsVerdicts({ kind }: ResourceKey): boolean {
@@ -69,11 +80,13 @@ function mayNarrow(resource: Resource, state: NodeState): boolean {
   switch (resource.kind) {
     case "domain":
     case "node":
-    case "service":
     case "backend":
     case "record":
     case "host":
       return false;
+    // Its addresses may have been somebody else's, and datagrams on their way there.
+    case "service":
+      return resource.protocol === "UDP";
     case "endpoint":
       return state.get("endpoint", resource.id) !== undefined;
     case "rule":
@@ -141,6 +154,15 @@ function blockOf(connection: TrackedConnection): Flow[] {
 /** Where ports are not tracked, all of the protocol's packets between two addresses are one connection. */
 function wherePort(field: KnownFieldName | undefined, port: number): readonly KnownMatch[] {
   return field === undefined || port === 0 ? [] : [whereField(field, port)];
+}
+
+function partition<Item>(
+  items: readonly Item[],
+  belongs: (item: Item) => boolean,
+): readonly [readonly Item[], readonly Item[]] {
+  const [yes, no]: [Item[], Item[]] = [[], []];
+  for (const item of items) (belongs(item) ? yes : no).push(item);
+  return [yes, no];
 }
 
 /** What the state says, read once for all connections. */
@@ -224,9 +246,16 @@ export class ConnectionReview {
     lookups.keep(connections, ({ zone, source }) => view.endpointAt(zone, source)?.id);
     const readmission = new Readmission(view);
     // Label 0 is of connections that another user of the datapath has committed.
-    const revoked = connections.filter(
+    const [revoked, others] = partition(
+      connections,
       (connection) => connection.label !== 0n && !readmission.admits(connection),
     );
+    const services = new DatagramServices(state);
+    const stranded = others.filter((connection) => services.isStranded(connection));
+    if (stranded.length > 0) {
+      await table.delete(stranded);
+      log.info({ connections: stranded.length }, "cut UDP to backends that are gone");
+    }
     if (revoked.length === 0) return;
     await this.#switch().bundle(revoked.flatMap(blockOf).map(addFlow));
     // The server's next packet would open the connection from its end if the datapath did not know of the block.

@@ -67,6 +67,12 @@ export class GatewayKeeper {
     return this.#seen;
   }
 
+  /** Addresses of the node's interfaces, as last looked at. @throws {CommandError} */
+  async present(): Promise<ReadonlySet<string>> {
+    const { interfaces } = this.#seen ?? (await this.look());
+    return new Set(interfaces.flatMap(({ addresses }) => addresses));
+  }
+
   /** The agent's own ports, as they are to be now. @throws {CommandError} */
   async ports(): Promise<readonly PortConfig[]> {
     const { datapathType, tunnelUdpPort: udpPort } = this.#config;
@@ -83,6 +89,11 @@ export class GatewayKeeper {
     this.#applied = "";
     await applyGateway(plan, this.#settings);
     this.#applied = JSON.stringify(plan);
+  }
+
+  /** Whether there is a gateway. */
+  get isApplied(): boolean {
+    return this.#applied !== "";
   }
 
   /** Whether what is wanted is in force, as far as can be told without touching it. @throws {CommandError} */

@@ -1,6 +1,7 @@
 // The node's own way into the overlay: an internal port of the switch, through which the node and its pods reach each
 // other and pods reach the outside. Routes and a fixed neighbour; netfilter.ts says under which addresses.
 import { type Family, formatPrefix, parseAddress, parsePrefix } from "../net/address.ts";
+import { hairpinAddresses } from "../pipeline/virtual-address.ts";
 import { runCommand, runIp } from "../runtime/command.ts";
 import { gateways } from "./interface-plan.ts";
 import type { KernelSettings } from "./kernel-settings.ts";
@@ -19,8 +20,9 @@ const families = [4, 6] as const satisfies readonly Family[];
 /** Makes the gateway as planned, whatever was there. The internal port must exist. @throws {CommandError} */
 export async function applyGateway(plan: GatewayPlan, settings: KernelSettings): Promise<void> {
   const pools = plan.pools.map(parsePrefix);
+  const used = new Set(pools.map((pool) => pool.family));
   const routed = [...pools, ...plan.serviceCidrs.map(parsePrefix)];
-  await enableForwarding(plan.port, new Set(pools.map((pool) => pool.family)), settings);
+  await enableForwarding(plan.port, used, settings);
   const stale = await staleRoutes(plan);
   await runIp([
     `link set dev ${plan.port} addrgenmode none`,
@@ -31,6 +33,8 @@ export async function applyGateway(plan: GatewayPlan, settings: KernelSettings):
         `neigh replace ${gateways[family]} lladdr ${plan.routerMac} dev ${plan.port} nud permanent`,
     ),
     ...routed.map((prefix) => routeTo(formatPrefix(prefix), prefix.family, plan)),
+    // What the switch sends back to the node as if from there.
+    ...[...used].map((family) => routeTo(hairpinAddresses[family], family, plan)),
   ]);
   await applyNetfilter(plan);
 }
@@ -56,7 +60,7 @@ export async function gatewayForwards(
   return true;
 }
 
-/** Routes through the port that nothing needs any more. */
+/** Routes of networks through the port that nothing needs any more; single addresses are others' to keep. */
 async function staleRoutes({ port, pools, serviceCidrs }: GatewayPlan): Promise<readonly string[]> {
   const routed = [...pools, ...serviceCidrs];
   const wanted = new Set(routed.map((cidr) => formatPrefix(parsePrefix(cidr))));
@@ -67,7 +71,8 @@ async function staleRoutes({ port, pools, serviceCidrs }: GatewayPlan): Promise<
     if (!Array.isArray(routes)) continue;
     for (const { dst, gateway } of routes as readonly { dst: string; gateway?: string }[]) {
       const destination = dst.includes("/") ? dst : `${dst}/${family === 4 ? 32 : 128}`;
-      if (gateway !== undefined && !wanted.has(destination)) stale.push(destination);
+      const isNetwork = !destination.endsWith(family === 4 ? "/32" : "/128");
+      if (gateway !== undefined && isNetwork && !wanted.has(destination)) stale.push(destination);
     }
   }
   return stale;

@@ -22,6 +22,8 @@ test("endpoints leave under their node's address, the node under the one that ot
   assert.deepEqual(rulesOf({}), [
     'oifname "isobar-gw" fib saddr type local ip saddr != { 192.0.2.1, 192.0.2.2 } snat ip to 192.0.2.1',
     'oifname "isobar-gw" fib saddr type local ip6 saddr != { 2001:db8::1, fe80::/10 } snat ip6 to 2001:db8::1',
+    'ip saddr 169.254.1.2 oifname != "isobar-gw" masquerade fully-random',
+    'ip6 saddr 100::2 oifname != "isobar-gw" masquerade fully-random',
     'ip saddr { 10.128.0.0/14 } ip daddr != { 10.128.0.0/14 } oifname != "isobar-gw" masquerade fully-random',
     'ip6 saddr { fd00:10::/48 } ip6 daddr != { fd00:10::/48 } oifname != "isobar-gw" masquerade fully-random',
     'iifname "isobar-gw" udp dport 4789 drop',
@@ -32,19 +34,20 @@ test("endpoints leave under their node's address, the node under the one that ot
 test("a family without pools or node addresses gets no rule", () => {
   const rules = rulesOf({ pools: ["fd00:10::/48"], nodeAddresses: ["2001:db8::1"] });
   assert.equal(rules.filter((rule) => rule.includes("ip saddr")).length, 0);
-  assert.equal(rules.filter((rule) => rule.includes("ip6 saddr")).length, 2);
+  assert.equal(rules.filter((rule) => rule.includes("ip6 saddr")).length, 3);
 });
 
 test("exceptions keep their own addresses, each named once", () => {
   const unmasqueraded = ["192.0.2.0/24", "192.0.2.128/25", "10.130.0.0/16", "2001:db8::/32"];
-  const [, , four, six] = rulesOf({ unmasqueraded });
+  const [, , , , four, six] = rulesOf({ unmasqueraded });
   assert.match(four ?? "", /ip daddr != \{ 10\.128\.0\.0\/14, 192\.0\.2\.0\/24 \}/);
   assert.match(six ?? "", /ip6 daddr != \{ fd00:10::\/48, 2001:db8::\/32 \}/);
 });
 
 test("switched off, nothing is masqueraded", () => {
   const rules = rulesOf({ unmasqueraded: ["0.0.0.0/0", "::/0", "192.0.2.0/24"] });
-  assert.equal(rules.filter((rule) => rule.includes("masquerade")).length, 0);
+  const masqueraded = rules.filter((rule) => rule.includes("masquerade"));
+  assert.ok(masqueraded.every((rule) => /saddr (169.254.1.2|100::2) /.test(rule)));
 });
 
 test("link-local addresses are left only where they were asked for", () => {

@@ -9,6 +9,7 @@ import {
   parsePrefix,
   prefixContains,
 } from "../net/address.ts";
+import { hairpinAddresses } from "../pipeline/virtual-address.ts";
 import { runCommand } from "../runtime/command.ts";
 
 export interface NetfilterPlan {
@@ -68,7 +69,7 @@ delete table inet ${name}
 table inet ${name} {
   chain postrouting {
     type nat hook postrouting priority srcnat - 1; policy accept;
-    ${[...families.flatMap((family) => nodeRule(plan, family)), ...families.flatMap((family) => masqueradeRules(plan, family))].join("\n    ")}
+    ${[...families.flatMap((family) => nodeRule(plan, family)), ...families.flatMap((family) => hairpinRule(plan, family)), ...families.flatMap((family) => masqueradeRules(plan, family))].join("\n    ")}
   }
   chain forward {
     type filter hook forward priority filter - 1; policy accept;
@@ -92,6 +93,13 @@ function nodeRule({ port, nodeAddresses }: NetfilterPlan, family: Family): strin
   return [
     `oifname "${port}" fib saddr type local ${field} saddr != { ${kept.join(", ")} } snat ${field} to ${primary}`,
   ];
+}
+
+/** What the node sends on from itself, by way of a service that has it or the world behind it. */
+function hairpinRule({ port, pools }: NetfilterPlan, family: Family): string[] {
+  if (prefixSet(pools, family) === undefined) return [];
+  const source = `${fields[family]} saddr ${hairpinAddresses[family]}`;
+  return [`${source} oifname != "${port}" masquerade fully-random`];
 }
 
 /** A random port: two endpoints that begin with the same one at once would else meet (`insert_failed`). */

@@ -4,6 +4,7 @@ import type { Attachments } from "./attachments.ts";
 import type { AgentConfig } from "./config.ts";
 import type { GatewayKeeper } from "./gateway-keeper.ts";
 import { restoreGuard } from "./kernel-guard.ts";
+import type { NodeServices } from "./node-services.ts";
 import type { NodeInspection } from "./node-inspection.ts";
 import type { SwitchDatabase } from "./switch-database.ts";
 
@@ -12,6 +13,7 @@ export interface NodeKeeperOptions {
   readonly log: Log;
   readonly database: SwitchDatabase;
   readonly gateway: GatewayKeeper;
+  readonly services: NodeServices;
   readonly attachments: Attachments;
   readonly inspection: NodeInspection;
 }
@@ -33,22 +35,24 @@ export class NodeKeeper {
 
   /** Makes the node's way into the overlay as it is now to be. @throws {CommandError} @throws {UnavailableError} */
   async applyGateway(): Promise<void> {
-    const { config, database, gateway } = this.#options;
+    const { config, database, gateway, services } = this.#options;
     if (config.datapathType !== "dummy") await gateway.look();
     await database.updateOwn(await gateway.ports());
     await gateway.apply();
+    if (gateway.isApplied) await services.applyAll();
   }
 
   /** Looks at the node and sets right what others have changed. @throws {CommandError} @throws {UnavailableError} */
   async tend(): Promise<void> {
-    const { config, log, database, gateway, attachments, inspection } = this.#options;
+    const { config, log, database, gateway, services, attachments, inspection } = this.#options;
     // The dummy datapath has ports, but no network interfaces behind them.
     if (config.datapathType === "dummy") return;
     const seen = await gateway.look();
     if (await restoreGuard()) log.warn("the packet filter's table isobar-endpoints was gone");
-    if (database.ready && !(await gateway.holds())) {
+    if (database.ready && !((await gateway.holds()) && (await services.holds()))) {
       await database.updateOwn(await gateway.ports());
       await gateway.apply();
+      if (gateway.isApplied) await services.applyAll();
     }
     await attachments.limitMtu(seen.underlay.endpointMtu);
     this.#tell(await inspection.inspect(seen));

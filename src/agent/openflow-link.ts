@@ -4,8 +4,10 @@ import { pause } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { addFlow, deleteFlow } from "../openflow/flow-mod.ts";
 import type { PacketIn2 } from "../openflow/packet.ts";
-import { isWatchBeat, watchControllerId } from "../pipeline/watch-feature.ts";
-import { BundleError } from "../switch/errors.ts";
+import { rejectMeter } from "../pipeline/rejection.ts";
+import { forgetClients, isLearnt } from "../pipeline/service-flows.ts";
+import { agentControllerId, isWatchBeat } from "../pipeline/watch-feature.ts";
+import { BundleError, OpenFlowError } from "../switch/errors.ts";
 import { OpenFlowClient } from "../switch/openflow-client.ts";
 import { isBlock } from "./connection-review.ts";
 import type { FlowReconciler, FlowSwitch, Refusals, SwitchChanges } from "./flow-reconciler.ts";
@@ -15,7 +17,9 @@ function flowSwitch(client: OpenFlowClient, { log, onBundle }: FollowOptions): F
   return {
     dumpFlows: async () => {
       const entries = await client.dumpFlows();
-      return entries.map(({ flow }) => flow).filter((flow) => !isBlock(flow) && !isWatchBeat(flow));
+      return entries
+        .map(({ flow }) => flow)
+        .filter((flow) => !isBlock(flow) && !isWatchBeat(flow) && !isLearnt(flow));
     },
     dumpGroups: async () =>
       await client.collect({ kind: "multipart-request", part: "groups", request: undefined }),
@@ -23,6 +27,7 @@ function flowSwitch(client: OpenFlowClient, { log, onBundle }: FollowOptions): F
       const changes = [
         ...groups,
         ...deletes.map(deleteFlow),
+        ...deletes.flatMap(forgetClients),
         ...upserts.map(addFlow),
         ...groupDeletes,
       ];
@@ -58,6 +63,23 @@ function refusalsOf(error: unknown): Refusals {
   };
 }
 
+/** A bridge keeps its meters; flows that use one need it first. */
+async function setMeter(client: OpenFlowClient, log: Log): Promise<void> {
+  const set = async (command: "add" | "modify"): Promise<OpenFlowError | undefined> => {
+    try {
+      await client.change({ kind: "meter-mod", command, meter: rejectMeter });
+      return undefined;
+    } catch (error) {
+      if (error instanceof OpenFlowError) return error;
+      throw error;
+    }
+  };
+  // Never deleted: its flows would go with it.
+  const refusal = (await set("add")) && (await set("modify"));
+  if (refusal === undefined) return;
+  log.error({ reason: refusal.message }, "connections that nobody answers cannot be refused");
+}
+
 export interface FollowOptions {
   readonly log: Log;
   readonly signal: AbortSignal;
@@ -66,7 +88,7 @@ export interface FollowOptions {
   /** The switch has committed a bundle. */
   readonly onBundle: (durationMs: number) => void;
   /** Called in order. */
-  readonly onPacket: (packet: PacketIn2) => void;
+  readonly onPacket: (packet: PacketIn2, client: OpenFlowClient) => void;
 }
 
 /** Keeps `flows` in force on the bridge with the OpenFlow socket `path` until `signal` is aborted. */
@@ -81,15 +103,19 @@ export async function followFlows(
   while (!signal.aborted) {
     const ended = new AbortController();
     try {
+      // Packets that come before the client is known are lost, as those before it was asked for were.
+      let opened: OpenFlowClient | undefined;
       await using client = await OpenFlowClient.open({
         address: { path },
-        controllerId: watchControllerId,
+        controllerId: agentControllerId,
         onEvent: (event) => {
-          if (event.kind === "packet-in2") onPacket(event);
+          if (event.kind === "packet-in2" && opened !== undefined) onPacket(event, opened);
         },
       });
+      opened = client;
       void client.closed.then(() => ended.abort());
       log.info({ path }, "connected to the switch");
+      await setMeter(client, log);
       onConnect(client);
       backoff.reset();
       lastReason = "";

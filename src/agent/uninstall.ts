@@ -11,6 +11,7 @@ import { closeForwardChains } from "./forward-chains.ts";
 import { removeKernelGuard } from "./kernel-guard.ts";
 import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
 import { removeNetfilter } from "./netfilter.ts";
+import { removeNodeServices } from "./node-services.ts";
 import { roleKey } from "./switch-database.ts";
 import { isAttachmentPort, ownPorts } from "./switch-ports.ts";
 
@@ -30,6 +31,7 @@ export async function uninstall(config: AgentConfig, log: Log): Promise<void> {
   const [withSwitch] = await Promise.allSettled([removeFromSwitch(config)]);
   await deleteInterfaces([...(await listInterfaces())].filter(isAttachmentPort));
   await removeNetfilter(ownPorts.gateway.name);
+  await removeNodeServices(ownPorts.gateway.name);
   await removeKernelGuard();
   await closeForwardChains();
   const settings = new KernelSettings(join(config.stateDir, kernelSettingsFile));

@@ -185,6 +185,7 @@ export class Installation implements AsyncDisposable {
       "underlay-address": node.addresses.join(","),
       // In the node's own network namespace.
       "metrics-listen": `127.0.0.1:${agentMetricsPort}`,
+      "node-ports": "",
     };
     this.#start("agent", flags, node);
   }
@@ -203,7 +204,9 @@ export class Installation implements AsyncDisposable {
   }
 
   #start(program: string, flags: Readonly<Record<string, string>>, node?: LabNode): void {
-    const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
+    const args = Object.entries(flags).flatMap(([flag, value]) =>
+      value === "" ? [`--${flag}`] : [`--${flag}`, value],
+    );
     const file = fileURLToPath(new URL(`../main/${program}.ts`, import.meta.url));
     const run = [process.execPath, "--disable-warning=ExperimentalWarning", file, ...args] as const;
     const name = node === undefined ? program : `${program}-${node.name}`;

@@ -44,6 +44,7 @@ interface Flags {
   readonly dnsServer: readonly string[];
   readonly dnsMinimumTtl: string;
   readonly linkLocal: readonly string[];
+  readonly nodePorts: boolean;
   readonly metricsListen?: string;
   readonly logLevel: LogLevel;
   readonly uninstall: boolean;
@@ -192,6 +193,7 @@ function configOf(flags: Flags): AgentConfig {
     dnsServers: flags.dnsServer.map(serverPrefix),
     dnsMinimumTtlSeconds: ttlSeconds(flags.dnsMinimumTtl),
     linkLocal: flags.linkLocal.map(linkLocalPrefix),
+    nodePorts: flags.nodePorts,
   };
 }
 
@@ -311,6 +313,12 @@ const command = new Command("isobar-agent")
       "--link-local <cidr>",
       "link-local addresses beyond this node that pods may reach, e.g. 169.254.169.254/32; may be repeated",
     ),
+  )
+  .addOption(
+    option(
+      "--node-ports",
+      "take what comes to services' node ports and external addresses at this node; not beside another that does",
+    ).default(false),
   )
   .addOption(
     option(

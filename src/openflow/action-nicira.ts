@@ -3,6 +3,7 @@ import type { Reader } from "../wire/reader.ts";
 import type { Writer } from "../wire/writer.ts";
 import type { ActionOf, ActionRegistry } from "./action-codec.ts";
 import { ctAction } from "./action-ct.ts";
+import { learnAction } from "./action-learn.ts";
 import type { Action } from "./flow.ts";
 import { decodeBitRange, decodeFieldId, encodeBitRange, encodeFieldId } from "./oxm.ts";
 import { decodePort16, encodePort16, reservedPorts } from "./port-number.ts";
@@ -15,6 +16,7 @@ export type NiciraKind =
   | "conjunction"
   | "ct"
   | "ct-clear"
+  | "learn"
   | "note"
   | "sample";
 
@@ -136,6 +138,7 @@ export const niciraActions: ActionRegistry<NiciraKind> = {
   },
   ct: ctAction,
   "ct-clear": { type: 43, encode() {}, decode: () => ({ kind: "ct-clear" }) },
+  learn: learnAction,
   // The padding cannot be told from the note: a note comes back with zeros at its end.
   note: {
     type: 8,

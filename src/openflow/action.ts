@@ -9,6 +9,7 @@
 import type { Reader } from "../wire/reader.ts";
 import type { Writer } from "../wire/writer.ts";
 import type { ActionCodec, ActionList, ActionOf } from "./action-codec.ts";
+import { isPlainLearn } from "./action-learn.ts";
 import { type NiciraKind, niciraActions, niciraSubtype, niciraSynonyms } from "./action-nicira.ts";
 import { type StandardKind, standardActions } from "./action-standard.ts";
 import { niciraExperimenter } from "./field.ts";
@@ -71,7 +72,10 @@ function decoderOf(type: number, body: Reader): Decoder | undefined {
   if (body.remaining < 6) return undefined;
   const header = body.fork();
   if (header.u32() !== niciraExperimenter) return undefined;
-  const decoder = niciraDecoders.get(header.u16());
+  const subtype = header.u16();
+  // What only others use of it is kept byte for byte.
+  if (subtype === niciraActions.learn.type && !isPlainLearn(header)) return undefined;
+  const decoder = niciraDecoders.get(subtype);
   if (decoder !== undefined) body.skip(6);
   return decoder;
 }

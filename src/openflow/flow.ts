@@ -29,6 +29,14 @@ export interface Nat {
   readonly flags?: readonly ("persistent" | "hash" | "random")[];
 }
 
+/** A part of a learnt flow: a match or a load of `to`, with a value or what a field of the packet has now. */
+export interface LearnPart {
+  readonly kind: "match" | "load";
+  readonly to: Subfield;
+  /** As wide as `to`. */
+  readonly from: bigint | Subfield;
+}
+
 export type Action =
   | { readonly kind: "output"; readonly port: number; readonly maxLength?: number }
   | { readonly kind: "output-field"; readonly from: Subfield; readonly maxLength?: number }
@@ -68,6 +76,16 @@ export type Action =
       readonly exec?: readonly Action[];
     }
   | { readonly kind: "ct-clear" }
+  /** Adds a flow, made of this packet. */
+  | {
+      readonly kind: "learn";
+      readonly table: number;
+      readonly priority: number;
+      readonly cookie: bigint;
+      readonly idleTimeoutSeconds?: number;
+      readonly hardTimeoutSeconds?: number;
+      readonly parts: readonly LearnPart[];
+    }
   | {
       readonly kind: "conjunction";
       readonly id: number;

@@ -1,5 +1,6 @@
 // Flows as text: what ovs-ofctl(8) prints and accepts, ovs-actions(7).
 import { parseAddress } from "../net/address.ts";
+import { formatLearn } from "./action-learn.ts";
 import type { Action, Flow, Nat } from "./flow.ts";
 import { formatFieldValue, formatMatch, formatSubfield } from "./format-match.ts";
 import { formatPort, reservedPorts } from "./port-number.ts";
@@ -99,6 +100,8 @@ export function formatAction(action: Action): string {
       return formatCt(action);
     case "ct-clear":
       return "ct_clear";
+    case "learn":
+      return call("learn", formatLearn(action, { subfield: formatSubfield }));
     case "conjunction":
       return `conjunction(${action.id},${action.clause}/${action.clauses})`;
     case "dec-ttl":

@@ -29,6 +29,8 @@ export const features = {
   names: { code: 14, counts: "names" },
   /** Tells DNS messages to the agent. */
   watch: { code: 15, counts: "port" },
+  /** Which backend a client has had; the switch makes these by itself. */
+  affinity: { code: 16, counts: "service" },
 } as const satisfies Record<string, { code: number; counts: string }>;
 
 export type FeatureName = keyof typeof features;
@@ -46,6 +48,8 @@ export const refusals = {
   noService: 7,
   /** A service has no backend that the client may be sent to. */
   noBackend: 8,
+  /** The client is in none of the networks that may use the service's address. */
+  sourceRange: 9,
 } as const;
 export type Refusal = keyof typeof refusals;
 
@@ -91,7 +95,7 @@ export function decodeCookie(cookie: bigint): Cookie | undefined {
 }
 
 /** What admitted a connection in one direction, when it was no rule; rules' numbers begin above them. */
-export const reservedDecisions = { notHere: 0, open: 1, ownNode: 2 } as const;
+export const reservedDecisions = { notHere: 0, open: 1, ownNode: 2, itself: 3 } as const;
 
 export type Admission =
   | { readonly kind: "rule"; readonly number: number }
@@ -100,7 +104,9 @@ export type Admission =
   /** No policy isolates that end, and no rule decided. */
   | { readonly kind: "open" }
   /** The endpoint's own node always reaches it. */
-  | { readonly kind: "ownNode" };
+  | { readonly kind: "ownNode" }
+  /** Nobody is kept from itself. */
+  | { readonly kind: "itself" };
 
 function decodeAdmission(number: number): Admission {
   const kind = nameOf(reservedDecisions, number);

@@ -49,5 +49,7 @@ export function describeAdmission(admission: Admission, keyOf: KeyOf): string {
       return "open: no policy isolates the endpoint";
     case "ownNode":
       return "the endpoint's own node";
+    case "itself":
+      return "the endpoint itself";
   }
 }

@@ -185,6 +185,7 @@ export class EndpointFeature implements Feature {
     return [
       this.#renderClassify(port, context),
       ...addressesOf(endpoint).flatMap((address) => this.#renderGuard(port, address)),
+      this.#renderItself(port),
       this.#renderOutput(port),
     ];
   }
@@ -232,6 +233,23 @@ export class EndpointFeature implements Feature {
       // An announcement of its own address (RFC 5227) must not be answered by somebody else.
       buildFlow({ ...guard, priority: 200, match: [...ask, whereField("arp_tpa", bits)] }),
     ];
+  }
+
+  /** A service that it uses may have itself behind it. */
+  #renderItself({ ofport }: LocalPort): Flow {
+    return buildFlow({
+      table: "Route",
+      priority: 300,
+      cookie: encodeCookie({ feature: "port", number: ofport }),
+      match: [
+        whereField("in_port", ofport),
+        whereRegister("place", places.local),
+        whereRegister("location", ofport),
+        whereRegister("balanced", 1),
+      ],
+      actions: [load("hairpin", 1)],
+      next: "Transport",
+    });
   }
 
   #renderOutput({ ofport, mac }: LocalPort): Flow {

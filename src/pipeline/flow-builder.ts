@@ -14,6 +14,7 @@ export interface FlowDraft {
   readonly priority: number;
   readonly cookie: bigint;
   readonly match: readonly KnownMatch[];
+  readonly meter?: number;
   readonly actions?: readonly Action[];
   /** Where the packet goes on; without it and without actions it is dropped. */
   readonly next?: TableName;
@@ -49,6 +50,7 @@ export function buildFlow(draft: FlowDraft): Flow {
     priority: draft.priority,
     cookie: draft.cookie,
     match: joinParts(draft.match),
+    ...(draft.meter === undefined ? {} : { meter: draft.meter }),
     actions: draft.actions ?? [],
     ...(draft.next === undefined ? {} : { gotoTable: tables[draft.next].number }),
   };

@@ -1,9 +1,9 @@
 // The flows that every node has, whatever it is told: connection tracking, the calls of the two functions, which ways
 // through the node are open.
 import type { Family } from "../net/address.ts";
-import { protocolNumbers } from "../net/protocol.ts";
 import { unroutable } from "../net/unroutable.ts";
 import type { Action, Flow } from "../openflow/flow.ts";
+import { answerless, renderConnections, renderHairpin } from "./connection.ts";
 import { encodeCookie } from "./cookie.ts";
 import {
   type KnownMatch,
@@ -23,8 +23,17 @@ import {
 import { renderPolicyWay } from "./gates.ts";
 import { renderNeighbour, routerMac } from "./neighbour.ts";
 import { plumb, refuse } from "./plumbing.ts";
-import { type Origin, type Place, type RegisterName, origins, places } from "./registers.ts";
+import {
+  type Origin,
+  type Place,
+  type RegisterName,
+  origins,
+  places,
+  registers,
+  reservedIdentities,
+} from "./registers.ts";
 import { type TableName, tableNames, tables } from "./tables.ts";
+import { hairpinAddresses, nodePortAddresses, virtualBits } from "./virtual-address.ts";
 
 const families = [4, 6] as const satisfies readonly Family[];
 
@@ -33,16 +42,6 @@ export const endpointPriorities = { unroutable: 400, endpoint: 300, node: 200, p
 
 /** OFPVID_PRESENT: OpenFlow Switch Specification 1.5.1, section 7.2.3.8. */
 const vlanPresent = 0x1000;
-
-/** Bits of `ct_state`, as ovs-fields(7) numbers them. */
-const ctState = {
-  new: 1n,
-  established: 2n,
-  related: 4n,
-  reply: 8n,
-  invalid: 16n,
-  tracked: 32n,
-} as const;
 
 /** Nothing matched: dropped, and counted by table. */
 function renderMisses(): Flow[] {
@@ -79,92 +78,6 @@ function renderTunnelGuard(): Flow[] {
     }),
   );
 }
-
-type StateFlag = keyof typeof ctState;
-
-/** Matches connections with all of the flags of `set` and none of `clear`. */
-export function whereState(
-  set: readonly StateFlag[],
-  clear: readonly StateFlag[] = [],
-): KnownMatch {
-  const bitsOf = (flags: readonly StateFlag[]): bigint =>
-    flags.reduce((bits, flag) => bits | ctState[flag], 0n);
-  return whereField("ct_state", bitsOf(set), bitsOf([...set, ...clear]));
-}
-
-/** Past the policies: who may send was asked before the connection was. */
-function renderBypass(priority: number, state: KnownMatch): Flow {
-  return plumb({
-    table: "ConntrackState",
-    priority,
-    match: [state],
-    actions: [load("known", 1)],
-    next: "Destination",
-  });
-}
-
-/** A peer has picked the backend of what it sends; a local endpoint's region is not known yet. */
-const afterNew = {
-  local: "Source",
-  gateway: "Service",
-  tunnel: "Destination",
-} as const satisfies Record<Origin, TableName>;
-
-function renderNew(priority: number, match: readonly KnownMatch[]): Flow[] {
-  return (["local", "gateway", "tunnel"] as const).map((origin) =>
-    plumb({
-      table: "ConntrackState",
-      priority,
-      match: [...match, whereRegister("origin", origins[origin])],
-      next: afterNew[origin],
-    }),
-  );
-}
-
-/** What the next pass through the tables must not depend on: a connection has one flow there, and not one for each sender. */
-function forget(family: Family): Action[] {
-  return [load(familyFields[family].argument, 0), ...answerless, load("peer", 0)];
-}
-
-function renderConntrack(): Flow[] {
-  const zone = subfield("domain");
-  const track: Action = { kind: "ct", zone, table: tables.ConntrackState.number, nat: {} };
-  const state = { table: "ConntrackState" } as const;
-  return [
-    ...families.map((family) =>
-      plumb({
-        table: "Conntrack",
-        priority: 100,
-        match: [whereFamily(family)],
-        actions: [...forget(family), track],
-      }),
-    ),
-    refuse("invalidState", {
-      ...state,
-      priority: 400,
-      match: [whereState(["tracked", "invalid"])],
-    }),
-    // The datapath in user space tracks SCTP without its ports: a known connection says nothing about another port.
-    ...families.flatMap((family) =>
-      renderNew(350, [
-        whereState(["tracked", "established"], ["new", "reply"]),
-        whereFamily(family),
-        whereField("ip_proto", protocolNumbers.SCTP),
-      ]),
-    ),
-    renderBypass(300, whereState(["tracked", "established"], ["new"])),
-    renderBypass(200, whereState(["tracked", "related"], ["new"])),
-    ...renderNew(100, [whereState(["tracked", "new"])]),
-  ];
-}
-
-/** What functions answer when they do not know the address. */
-const answerless: readonly Action[] = [
-  load("resultIdentity", 0),
-  load("resultLocation", 0),
-  load("resultRegion", 0),
-  load("place", places.outside),
-];
 
 /** Calls functions with an address of the packet. */
 function ask(
@@ -204,16 +117,66 @@ function renderSender(family: Family): Flow[] {
   );
 }
 
-/** Through the gateway come the node itself and what is outside; a domain's addresses never do. */
+/**
+ * Through the gateway come the node itself and what is outside; a domain's addresses never do. Another node's do only on
+ * their way to a service that this node stands for.
+ */
 function renderGatewaySenders(): Flow[] {
-  return (["ownNode", "outside"] as const).map((place) =>
+  const from = { table: "SenderCheck", priority: 100, next: "Conntrack" } as const;
+  const gateway = whereRegister("origin", origins.gateway);
+  return [
+    plumb({ ...from, match: [gateway, whereRegister("place", places.ownNode)] }),
     plumb({
-      table: "SenderCheck",
-      priority: 100,
-      match: [whereRegister("origin", origins.gateway), whereRegister("place", places[place])],
-      next: "Conntrack",
+      ...from,
+      match: [gateway, whereRegister("place", places.outside)],
+      actions: [load("external", 1)],
     }),
-  );
+    ...families.flatMap((family) =>
+      [hairpinAddresses, nodePortAddresses].map((addresses) =>
+        plumb({
+          ...from,
+          match: [
+            gateway,
+            whereRegister("place", places.remote),
+            whereRegister("resultIdentity", reservedIdentities.node),
+            whereFamily(family),
+            whereField(familyFields[family].destination, virtualBits(addresses, family)),
+          ],
+        }),
+      ),
+    ),
+  ];
+}
+
+/**
+ * Clients outside, and nodes, come through another node when they use a service there: each peer is believed what it says of
+ * those, as it could have sent it past the overlay as well. To be this node, which policies do not keep out, is not believed.
+ */
+function renderEntered(): Flow[] {
+  const from = { table: "SenderCheck", priority: 90, next: "Conntrack" } as const;
+  const tunnel = whereRegister("origin", origins.tunnel);
+  const { entry } = registers;
+  const actions = [
+    load("entered", 1),
+    move({ ...subfield("peer"), bits: entry.bits }, subfield("entry")),
+  ];
+  return [
+    plumb({ ...from, match: [tunnel, whereRegister("place", places.outside)], actions }),
+    plumb({
+      ...from,
+      match: [tunnel, whereRegister("place", places.ownNode)],
+      actions: [...actions, load("sourceIdentity", reservedIdentities.node)],
+    }),
+    plumb({
+      ...from,
+      match: [
+        tunnel,
+        whereRegister("place", places.remote),
+        whereRegister("resultIdentity", reservedIdentities.node),
+      ],
+      actions,
+    }),
+  ];
 }
 
 /** A local endpoint's identity is known from its port, which is stronger than its address. */
@@ -223,6 +186,22 @@ function renderSource(family: Family): Flow {
     priority: 100,
     match: [whereFamily(family)],
     actions: [...ask(family, "source", ["Region"]), ...keep([["resultRegion", "sourceRegion"]])],
+    next: "NodeAddress",
+  });
+}
+
+/** What the node's own stack sends on to the switch because of its node ports. */
+function renderNodePortAddress(family: Family): Flow {
+  const { destination } = familyFields[family];
+  return plumb({
+    table: "NodeAddress",
+    priority: 100,
+    match: [
+      whereRegister("origin", origins.gateway),
+      whereFamily(family),
+      whereField(destination, virtualBits(nodePortAddresses, family)),
+    ],
+    actions: [load("nodeAddress", 1)],
     next: "Service",
   });
 }
@@ -265,6 +244,22 @@ const ways: Readonly<Record<Origin, readonly Place[]>> = {
   gateway: ["local", "remote"],
 };
 
+/** The node reaches what it or the world has behind a service by way of the switch, and is sent what it is to send on. */
+function renderBack(place: Place, ...match: readonly KnownMatch[]): Flow {
+  return plumb({
+    table: "Route",
+    priority: 300,
+    match: [
+      whereRegister("origin", origins.gateway),
+      whereRegister("place", places[place]),
+      whereRegister("balanced", 1),
+      ...match,
+    ],
+    actions: [load("hairpin", 1)],
+    next: "Transport",
+  });
+}
+
 function renderRoute(): Flow[] {
   const flows: Flow[] = [];
   for (const origin of ["local", "tunnel", "gateway"] as const) {
@@ -283,6 +278,14 @@ function renderRoute(): Flow[] {
   const refused = { table: "Route", priority: 200 } as const;
   return [
     ...flows,
+    renderBack("ownNode"),
+    renderBack("outside"),
+    renderBack("remote", whereRegister("destinationIdentity", reservedIdentities.node)),
+    // What is not in the overlay is reached past it.
+    refuse("noEndpoint", {
+      ...refused,
+      match: [whereRegister("entered", 1), whereRegister("place", places.ownNode)],
+    }),
     refuse("noEndpoint", { ...refused, match: [whereRegister("place", places.unassigned)] }),
     refuse("unroutable", { ...refused, match: [whereRegister("place", places.unroutable)] }),
   ];
@@ -300,7 +303,7 @@ function renderUnroutable(): Flow[] {
 }
 
 function renderForward(): Flow[] {
-  return families.map((family) =>
+  return families.flatMap((family) => [
     plumb({
       table: "Forward",
       priority: 100,
@@ -308,7 +311,18 @@ function renderForward(): Flow[] {
       actions: [{ kind: "dec-ttl" }, setField("eth_src", routerMac)],
       next: "Output",
     }),
-  );
+    plumb({
+      table: "Forward",
+      priority: 300,
+      match: [whereFamily(family), whereRegister("hairpin", 1)],
+      actions: [
+        { kind: "dec-ttl" },
+        move(wholeField("eth_src"), wholeField("eth_dst")),
+        setField("eth_src", routerMac),
+      ],
+      next: "Hairpin",
+    }),
+  ]);
 }
 
 /** The flows that depend on nothing. */
@@ -318,15 +332,19 @@ export function renderForwarding(): readonly Flow[] {
     renderUntagged(),
     ...renderTunnelGuard(),
     ...renderNeighbour(),
-    ...renderConntrack(),
+    ...renderConnections(),
     ...families.flatMap(renderSender),
     ...renderGatewaySenders(),
+    ...renderEntered(),
     ...families.map(renderSource),
+    ...families.map(renderNodePortAddress),
+    plumb({ table: "NodeAddress", priority: 0, match: [], next: "Service" }),
     plumb({ table: "Service", priority: 0, match: [], next: "Destination" }),
     ...families.flatMap(renderDestination),
     ...renderUnroutable(),
     ...renderRoute(),
     ...renderPolicyWay(),
     ...renderForward(),
+    ...renderHairpin(),
   ];
 }

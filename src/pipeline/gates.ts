@@ -18,7 +18,7 @@ import {
 } from "./flow-builder.ts";
 import { namesOf } from "./names.ts";
 import { plumb } from "./plumbing.ts";
-import { labels, origins, places, reservedIdentities } from "./registers.ts";
+import { labels, marks, origins, places, reservedIdentities } from "./registers.ts";
 import { laterFragment, serviceOf } from "./service-match.ts";
 import { type TableName, tables } from "./tables.ts";
 
@@ -62,6 +62,18 @@ function renderTransport(): Flow[] {
       );
     }
   }
+  // No policy keeps an endpoint from itself, nor what leaves the overlay again.
+  const hairpin = plumb({
+    table: "Transport",
+    priority: 500,
+    match: [whereRegister("hairpin", 1)],
+    actions: [
+      load("egressDecision", reservedDecisions.itself),
+      load("ingressDecision", reservedDecisions.itself),
+    ],
+    next: "Commit",
+  });
+  flows.push(hairpin);
   // The backend's port is there already; the packet still shows the virtual one.
   const balanced = [whereRegister("balanced", 1)];
   flows.push(plumb({ table: "Transport", priority: 400, match: balanced, next: "EgressGate" }));
@@ -108,6 +120,7 @@ function renderGates(): Flow[] {
 const decisions = [
   move(subfield("egressDecision"), labels.egressDecision),
   move(subfield("ingressDecision"), labels.ingressDecision),
+  ...namesOf(marks).map((name) => move(subfield(name), marks[name])),
 ];
 
 function renderCommit(): Flow[] {

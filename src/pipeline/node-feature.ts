@@ -8,9 +8,11 @@ import type { Facts } from "./fact.ts";
 import type { Feature, Mark, RenderContext } from "./feature.ts";
 import {
   buildFlow,
+  familyFields,
   load,
   setField,
   whereArgument,
+  whereFamily,
   whereField,
   whereRegister,
 } from "./flow-builder.ts";
@@ -30,6 +32,22 @@ function addressesOf(node: NodeResource): readonly Address[] {
 
 function addressKeysOf(node: NodeResource): readonly string[] {
   return addressesOf(node).map(formatAddress);
+}
+
+/** Node ports are at the addresses of every node, and the endpoint's own switch knows what is behind them. */
+function renderNodeAddress(number: number, { family, bits }: Address): Flow {
+  return buildFlow({
+    table: "NodeAddress",
+    priority: 100,
+    cookie: encodeCookie({ feature: "node", number }),
+    match: [
+      whereRegister("origin", origins.local),
+      whereFamily(family),
+      whereField(familyFields[family].destination, bits),
+    ],
+    actions: [load("nodeAddress", 1)],
+    next: "Service",
+  });
 }
 
 export class NodeFeature implements Feature {
@@ -69,7 +87,10 @@ export class NodeFeature implements Feature {
       return false;
     });
     const number = context.number("node", id);
-    const flows = own.map((address) => this.#renderAddress(id, number, address));
+    const flows = own.flatMap((address) => [
+      this.#renderAddress(id, number, address),
+      renderNodeAddress(number, address),
+    ]);
     const vtep = tryParseAddress(node.addresses[0] ?? "");
     const tunnel = tunnelPort(this.#facts);
     const reachable = vtep !== undefined && this.#addresses.owner(formatAddress(vtep)) === id;

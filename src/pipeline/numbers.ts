@@ -4,14 +4,15 @@ import { namesOf } from "./names.ts";
 
 /** What is numbered, and the numbers it may get. Both ends included; what is below `first` has a fixed meaning. */
 export const numberRanges = {
-  domain: { first: 1, last: 0xffff },
-  node: { first: 1, last: 0xffffffff },
+  /** Conntrack zones; the last one is that of hairpins. */
+  domain: { first: 1, last: 0xfffe },
+  node: { first: 1, last: 0xffff },
   identity: { first: 16, last: 0xffffffff },
   region: { first: 1, last: 0xffffffff },
   names: { first: 1, last: 0xffffffff },
   rule: { first: 16, last: 0xffffffff },
-  /** Groups' numbers; OFPG_MAX is the last. */
-  service: { first: 1, last: 0xffffff00 },
+  /** Each has two groups' numbers; OFPG_MAX is the last. */
+  service: { first: 1, last: 0x7fffff7f },
   /** Buckets' numbers as well. */
   backend: { first: 1, last: 0xfffffeff },
 } as const;

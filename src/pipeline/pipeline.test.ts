@@ -43,6 +43,16 @@ function some<Value>(value: fc.Arbitrary<Value>, maxLength = 2): fc.Arbitrary<Va
   return fc.uniqueArray(value, { maxLength });
 }
 
+/** With some of the optional properties, or none. */
+function withOptional<Base extends object, Extra extends object>(
+  base: fc.Arbitrary<Base>,
+  extra: { [Key in keyof Extra]: fc.Arbitrary<Extra[Key]> },
+): fc.Arbitrary<Base & Partial<Extra>> {
+  return fc
+    .tuple(base, fc.record<Extra>(extra, { requiredKeys: [] }))
+    .map(([always, sometimes]) => ({ ...always, ...sometimes }));
+}
+
 const resources: fc.Arbitrary<Resource> = fc.oneof(
   fc.record({
     kind: one("domain" as const),
@@ -54,6 +64,7 @@ const resources: fc.Arbitrary<Resource> = fc.oneof(
     kind: one("node" as const),
     id: fc.constantFrom("n1", "n2", "n3"),
     addresses: some(fc.constantFrom("172.18.0.1", "172.18.0.2", "fd01::1")),
+    zone: fc.constantFrom("z1", "z2"),
   }),
   fc.record({
     kind: one("group" as const),
@@ -99,34 +110,48 @@ const resources: fc.Arbitrary<Resource> = fc.oneof(
     mac,
     identity,
   }),
-  fc.record({
-    kind: one("service" as const),
-    id: fc.constantFrom("s1", "s2"),
-    name: fc.constant("shop/web"),
-    portName: fc.constant(""),
-    domain: fc.constantFrom("d1", "d2"),
-    family: fc.constantFrom(4 as const, 6 as const),
-    protocol: mostly("TCP", "UDP", "SCTP"),
-    frontends: some(
-      fc.record({
-        address: fc.constantFrom("10.96.0.1", "10.96.0.2", "fd00:96::1", "nonsense"),
-        port: fc.constantFrom(80, 443),
-        scope: fc.constantFrom("cluster" as const, "external" as const),
-      }),
-      3,
-    ),
-    internalPolicy: fc.constantFrom("Cluster" as const, "Local" as const),
-    externalPolicy: fc.constantFrom("Cluster" as const, "Local" as const),
-  }),
-  fc.record({
-    kind: one("backend" as const),
-    id: fc.constantFrom("b1", "b2", "b3"),
-    service: fc.constantFrom("s1", "s2"),
-    address: fc.oneof(v4, v6),
-    port: fc.constantFrom(8080, 8443),
-    node: fc.constantFrom("n1", "n2", ""),
-    ready: fc.boolean(),
-  }),
+  withOptional(
+    fc.record({
+      kind: one("service" as const),
+      id: fc.constantFrom("s1", "s2"),
+      name: fc.constant("shop/web"),
+      portName: fc.constant(""),
+      domain: fc.constantFrom("d1", "d2"),
+      family: fc.constantFrom(4 as const, 6 as const),
+      protocol: mostly("TCP", "UDP", "SCTP"),
+      frontends: some(
+        fc.record({
+          address: fc.constantFrom("10.96.0.1", "10.96.0.2", "fd00:96::1", "nonsense"),
+          port: fc.constantFrom(80, 443),
+          scope: fc.constantFrom("cluster" as const, "external" as const),
+        }),
+        3,
+      ),
+      internalPolicy: fc.constantFrom("Cluster" as const, "Local" as const),
+      externalPolicy: fc.constantFrom("Cluster" as const, "Local" as const),
+    }),
+    {
+      nodePort: fc.constantFrom(30_080, 30_443),
+      affinitySeconds: fc.constantFrom(10, 10_800),
+      sourceRanges: some(fc.constantFrom("203.0.113.0/24", "2001:db8::/32", "0.0.0.0/0", "none")),
+    },
+  ),
+  withOptional(
+    fc.record({
+      kind: one("backend" as const),
+      id: fc.constantFrom("b1", "b2", "b3"),
+      service: fc.constantFrom("s1", "s2"),
+      address: fc.oneof(v4, v6),
+      port: fc.constantFrom(8080, 8443),
+      node: fc.constantFrom("n1", "n2", ""),
+      ready: fc.boolean(),
+    }),
+    {
+      zones: some(fc.constantFrom("z1", "z2")),
+      nodes: some(fc.constantFrom("n1", "n2")),
+      weight: fc.constantFrom(1, 5),
+    },
+  ),
 );
 
 const facts: fc.Arbitrary<LocalFact> = fc.oneof(

@@ -62,7 +62,7 @@ export const registers = {
     ...whole("reg6", ["Sender", "SenderCheck"], "Answer of Region: region."),
     live: lookups,
   },
-  origin: bits(0, 2, [["Classify", "IngressGate"]], "Where the packet came in."),
+  origin: bits(0, 2, [["Classify", "Commit"]], "Where the packet came in."),
   known: bits(
     2,
     1,
@@ -81,6 +81,27 @@ export const registers = {
     [["Sender", "Output"]],
     "Answer of Endpoint: what has the address. First of the source, then of the destination.",
   ),
+  hairpin: bits(
+    8,
+    1,
+    [["ConntrackState", "Forward"]],
+    "1 when the connection goes back to the port that it came from.",
+  ),
+  entered: bits(
+    9,
+    1,
+    [["SenderCheck", "Commit"]],
+    "1 when it came into the overlay at another node, from a client that is not there.",
+  ),
+  external: bits(10, 1, [["SenderCheck", "Service"]], "1 when the client is outside the overlay."),
+  nodeAddress: bits(11, 1, [["NodeAddress", "Service"]], "1 when a node's address is meant."),
+  entry: {
+    field: "reg8",
+    offset: 16,
+    bits: 16,
+    live: [["SenderCheck", "Commit"]],
+    purpose: "Number of the node where it came into the overlay, when `entered`.",
+  },
   domain: {
     ...whole("reg8", ["Classify", "Output"], "Domain; its conntrack zone as well."),
     bits: 16,
@@ -103,7 +124,7 @@ export const registers = {
   ),
   location: whole(
     "reg13",
-    ["Destination", "TunnelOutput"],
+    ["ConntrackState", "TunnelOutput"],
     "Port of a local destination, number of a remote one's node.",
   ),
   service: {
@@ -125,14 +146,19 @@ export const registers = {
     "Number of the node whose tunnel the packet came through.",
   ),
   backend: whole("reg15", ["Service", "Commit"], "Number of the backend that was picked."),
+  choice: whole(
+    "reg11",
+    ["Service", "Remember"],
+    "Group of the backends, of a service with affinity.",
+  ),
   egressDecision: whole(
     "reg4",
-    ["EgressGate", "Commit"],
+    ["Transport", "Commit"],
     "What admitted the connection at its source.",
   ),
   ingressDecision: whole(
     "reg5",
-    ["IngressGate", "Commit"],
+    ["Transport", "Commit"],
     "What admitted the connection at its destination.",
   ),
 } as const satisfies Record<string, Register>;
@@ -158,6 +184,17 @@ export type Place = keyof typeof places;
 
 /** Identities that are no endpoint's; numbers of endpoints' identities begin above them. */
 export const reservedIdentities = { outside: 0, ownNode: 1, node: 2 } as const;
+
+/** Bits of `ct_mark`: how the connection came in, which says where its replies go. */
+export const marks = {
+  entry: { field: "ct_mark", offset: 0, bits: 16 },
+  hairpin: { field: "ct_mark", offset: 16, bits: 1 },
+  entered: { field: "ct_mark", offset: 17, bits: 1 },
+  origin: { field: "ct_mark", offset: 18, bits: 2 },
+} as const satisfies Partial<Record<RegisterName, unknown>>;
+
+/** Conntrack zone of hairpin connections, from their port's point of view; no domain's. */
+export const hairpinZone = 0xffff;
 
 /** Bits of `ct_label` that hold the decisions which admitted a connection. */
 export const labels = {

@@ -19,15 +19,15 @@ import {
   whereField,
   whereRegister,
 } from "./flow-builder.ts";
-import { whereState } from "./forwarding.ts";
+import { whereState } from "./connection.ts";
 import { routerMac } from "./neighbour.ts";
 import { places } from "./registers.ts";
 
 /** RFC 1035 section 4.2. */
 export const dnsPort = 53;
 
-/** Of the agent's connection to the switch: nobody else's gets the messages. */
-export const watchControllerId = 0x1b0d;
+/** Of the agent's connection to the switch: nobody else's gets the packets. */
+export const agentControllerId = 0x1b0d;
 
 const cookie = encodeCookie({ feature: "watch", number: 0 });
 
@@ -44,7 +44,7 @@ export function renderWatchBeat(seconds: number): readonly Flow[] {
       cookie,
       match,
       actions: [
-        { kind: "controller", controllerId: watchControllerId, ...(pause ? { pause } : {}) },
+        { kind: "controller", controllerId: agentControllerId, ...(pause ? { pause } : {}) },
       ],
     }),
     hardTimeoutSeconds: seconds,

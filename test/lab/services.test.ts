@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { deploymentKind } from "../../src/kinds/deployment.ts";
+import { podKind } from "../../src/kinds/pod.ts";
 import { networkPolicyKind } from "../../src/kinds/network-policy.ts";
 import type { ProbeResult, ProbeSpec } from "../../src/lab/protocol.ts";
 import { TestLab, until } from "./harness.ts";
@@ -90,6 +91,14 @@ async function verdicts(...probes: readonly ProbeSpec[]): Promise<readonly strin
   return (await lab.probe(probes)).map(({ verdict }) => verdict);
 }
 
+async function webPods(): Promise<readonly string[]> {
+  const { items } = await lab.client.list(podKind, { namespace: "shop" });
+  return items
+    .map(({ metadata }) => metadata.name)
+    .filter((name) => name.startsWith("web-"))
+    .map((name) => `shop/${name}`);
+}
+
 function answerers(results: readonly ProbeResult[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { answeredBy = "nobody" } of results) {
@@ -110,10 +119,40 @@ test("every backend answers connections to the virtual address, from every node,
   }
 });
 
-test("UDP is balanced as TCP is, and ports without a service are closed", async () => {
+test("UDP is balanced as TCP is, and ports without a service are refused at once", async () => {
   const udp = Array.from({ length: 60 }, () => to("shop/client-1", { protocol: "udp", port: 53 }));
   assert.equal(answerers(await lab.probe(udp)).size, replicas);
-  assert.deepEqual(await verdicts(to("shop/client-1", { port: 8080 })), ["denied"]);
+  const closed = (["shop/client-1", "node-2"] as const).flatMap((from) =>
+    ([4, 6] as const).flatMap((family) =>
+      (["tcp", "udp"] as const).map((protocol) => to(from, { port: 8080, protocol, family })),
+    ),
+  );
+  assert.deepEqual(new Set(await verdicts(...closed)), new Set(["refused"]));
+});
+
+test("every backend reaches itself by way of the service, whatever its policies say", async () => {
+  await lab.apply(`
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {namespace: shop, name: alone}
+spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress, Egress]}
+`);
+  await lab.settle();
+  const backends = await webPods();
+  assert.equal(backends.length, replicas);
+  for (const family of [4, 6] as const) {
+    for (const from of backends) {
+      const tcp = Array.from({ length: 12 }, () => to(from, { family }));
+      const reached = answerers(
+        (await lab.probe(tcp)).filter(({ verdict }) => verdict === "allowed"),
+      );
+      assert.deepEqual([...reached.keys()], [from], "others are kept from it");
+      const udp = Array.from({ length: 12 }, () => to(from, { family, protocol: "udp", port: 53 }));
+      assert.ok(answerers(await lab.probe(udp)).has(from));
+    }
+  }
+  await lab.delete(networkPolicyKind, { namespace: "shop", name: "alone" });
+  await lab.settle();
 });
 
 test("the node itself reaches the virtual address", async () => {
@@ -172,7 +211,7 @@ test("backends that go are not chosen any more, and without any nothing answers"
   await scale(1);
   await until("one backend", async () => (await chosen()) === 1);
   await scale(0);
-  await until("no backend", async () => (await verdicts(to("shop/client-3")))[0] === "denied");
+  await until("no backend", async () => (await verdicts(to("shop/client-3")))[0] === "refused");
   await scale(2);
   await until("two backends", async () => (await chosen()) === 2);
 });

@@ -245,6 +245,31 @@ const actions: readonly (readonly [Match, Action])[] = [
     },
   ],
   [tcp, { kind: "ct-clear" }],
+  [
+    tcp,
+    {
+      kind: "learn",
+      table: 100,
+      priority: 7,
+      cookie: 9n,
+      idleTimeoutSeconds: 30,
+      parts: [
+        { kind: "match", to: { field: "reg1", offset: 4, bits: 20 }, from: 0x12345n },
+        { kind: "match", to: { field: "eth_type", offset: 0, bits: 16 }, from: 0x800n },
+        {
+          kind: "match",
+          to: { field: "ip_src", offset: 0, bits: 32 },
+          from: { field: "ip_src", offset: 0, bits: 32 },
+        },
+        {
+          kind: "load",
+          to: { field: "reg15", offset: 0, bits: 32 },
+          from: { field: "reg2", offset: 0, bits: 32 },
+        },
+        { kind: "load", to: { field: "reg14", offset: 0, bits: 32 }, from: 5n },
+      ],
+    },
+  ],
   [[], { kind: "conjunction", id: 5, clause: 2, clauses: 3 }],
   [tcp, { kind: "dec-ttl" }],
   [[], { kind: "push-vlan", etherType: 0x8100 }],
@@ -264,7 +289,7 @@ test("any action is reported as it was sent", async () => {
     flowOf({ priority, match, actions: [action] }),
   );
   const kinds = new Set(actions.map(([, action]) => action.kind));
-  assert.equal(kinds.size, 16, "every kind but unknown");
+  assert.equal(kinds.size, 17, "every kind but unknown");
   const others = [
     flowOf({ table: 1, gotoTable: 2, meter: 1, actions: [{ kind: "output", port: 2 }] }),
     flowOf({ table: 2, gotoTable: 3 }),

@@ -55,7 +55,12 @@ function allows(
 }
 
 /** What the evaluator calls each admission that is no rule. */
-const kindOf = { notHere: "outside", open: "default", ownNode: "own-node" } as const;
+const kindOf = {
+  notHere: "outside",
+  open: "default",
+  ownNode: "own-node",
+  itself: "itself",
+} as const;
 
 class Judge {
   readonly #nodes: PipelineNodes;

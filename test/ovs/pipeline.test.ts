@@ -273,10 +273,11 @@ describe("the pipeline on a switch", () => {
           const forged = `${fromGateway},${tcp(source, batch.v4, 40000)}`;
           assertMissed(await trace(forged, state), "SenderCheck");
         }
-        for (const source of [web.v4, "203.0.113.1"]) {
-          const forged = `${fromN2},${tcp(source, batch.v4, 40000)}`;
-          assertMissed(await trace(forged, state), "SenderCheck");
-        }
+        const forged = `${fromN2},${tcp(web.v4, batch.v4, 40000)}`;
+        assertMissed(await trace(forged, state), "SenderCheck");
+        // Nor from a client outside, but on a connection that it has opened at another node.
+        const outside = `${fromN2},${tcp("203.0.113.1", batch.v4, 40000)}`;
+        assertMissed(await trace(outside, state), "ConntrackState");
       }
       const answer = `${fromGateway},${tcp("203.0.113.9", batch.v4, 40000)}`;
       assertOutput(await trace(answer, "trk,est,rpl"), batch.port);
@@ -326,20 +327,26 @@ describe("the pipeline on a switch", () => {
       const fromN3 = fromN2.replace("172.18.0.12", "172.18.0.13");
       assertOutput(await trace(`${fromN3},${tcp("172.18.0.13", batch.v4, 80)}`), batch.port);
       assertMissed(await trace(`${fromN3},${toBatch}`), "SenderCheck");
-      assertMissed(await trace(`${fromN2},${tcp("172.18.0.13", batch.v4, 80)}`), "SenderCheck");
+      // A node that uses a service by way of another one: known as a node, and answered by the same way.
+      assertOutput(await trace(`${fromN2},${tcp("172.18.0.13", batch.v4, 80)}`), batch.port);
       await bridge.change(pipeline.apply({ upserts: [], deletes: [third] }));
     });
 
     for (const [what, source] of [
       ["of this node", web.v4],
       ["that nobody has", "10.0.9.9"],
-      ["outside", "203.0.113.1"],
-      ["that is this node's own", "172.18.0.11"],
     ] as const) {
       test(`but none from an address ${what}`, async () => {
         assertMissed(await trace(`${fromN2},${tcp(source, batch.v4, 80)}`), "SenderCheck");
       });
     }
+
+    test("and takes clients from outside the overlay to endpoints, but not to the node", async () => {
+      for (const source of ["203.0.113.1", "172.18.0.11"]) {
+        assertOutput(await trace(`${fromN2},${tcp(source, batch.v4, 80)}`), batch.port);
+        assertRefused(await trace(`${fromN2},${tcp(source, "172.18.0.11", 80)}`), "noEndpoint");
+      }
+    });
 
     test("but no transit to another node or outside", async () => {
       for (const destination of ["172.18.0.12", "203.0.113.1"]) {

@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { refusals } from "../../src/pipeline/cookie.ts";
 import { groupBody } from "../../src/openflow/group-change.ts";
 import type { Pipeline } from "../../src/pipeline/pipeline.ts";
-import type { Resource } from "../../src/southbound/resources.ts";
+import type { BackendResource, Resource, ServiceResource } from "../../src/southbound/resources.ts";
 import { examplePipeline } from "../../tools/pipeline-example.ts";
 import { OpenVswitch } from "./open-vswitch.ts";
 import { type Trace, TracedBridge } from "./traced-bridge.ts";
@@ -18,13 +18,22 @@ const tunnel = 200;
 
 const sql = { id: "shop/sql", vip: "10.96.0.10", vip6: "fd00:96::10" } as const;
 
-function service(
-  id: string,
-  address: string,
-  changes: { localOnly?: boolean; sticky?: boolean; ports?: readonly number[] } = {},
-): Resource {
-  const { localOnly = false, sticky = false, ports = [15432] } = changes;
-  const frontends = ports.map((port) => ({ address, port, scope: "cluster" as const }));
+type Changes = Partial<Omit<ServiceResource, "kind" | "id">> & {
+  readonly localOnly?: boolean;
+  readonly sticky?: boolean;
+  readonly ports?: readonly number[];
+  readonly scope?: "cluster" | "external";
+};
+
+function service(id: string, address: string, changes: Changes = {}): ServiceResource {
+  const {
+    localOnly = false,
+    sticky = false,
+    ports = [15432],
+    scope = "cluster",
+    ...more
+  } = changes;
+  const frontends = ports.map((port) => ({ address, port, scope }));
   return {
     kind: "service",
     id,
@@ -37,10 +46,11 @@ function service(
     internalPolicy: localOnly ? "Local" : "Cluster",
     externalPolicy: "Cluster",
     ...(sticky && { affinitySeconds: 10_800 }),
+    ...more,
   };
 }
 
-function backend(id: string, address: string, port: number, node: string): Resource {
+function backend(id: string, address: string, port: number, node: string): BackendResource {
   const key = `${id} ${address}:${port}`;
   return { kind: "backend", id: key, service: id, address, port, node, ready: true };
 }
@@ -62,6 +72,17 @@ function assertRefused(trace: Trace, reason?: keyof typeof refusals): void {
   assert.doesNotMatch(trace.text, /nat\(dst/);
   if (reason === undefined) return;
   assert.equal(trace.steps.at(-1)?.cookie?.number, refusals[reason], trace.text);
+}
+
+/** The agent gets it, at a limited rate, and answers. */
+function assertRejected(trace: Trace, reason: keyof typeof refusals): void {
+  assertRefused(trace, reason);
+  assert.match(trace.text, /meter\(0\),userspace\(.*controller\(/);
+}
+
+function assertDropped(trace: Trace, reason: keyof typeof refusals): void {
+  assertRefused(trace, reason);
+  assert.match(trace.text, /Datapath actions: drop/);
 }
 
 describe("services on a switch", () => {
@@ -110,13 +131,13 @@ describe("services on a switch", () => {
     assertTranslated(open, "10.0.1.2:80", tunnel);
   });
 
-  test("what no service takes of a virtual address is refused", async () => {
+  test("what no service takes of a virtual address of the cluster is refused, and rejected inside", async () => {
     for (const packet of [
       tcp("10.0.1.3", sql.vip, 15433),
       `udp,nw_src=10.0.1.3,nw_dst=${sql.vip},nw_ttl=64,udp_dst=15432`,
       `icmp,nw_src=10.0.1.3,nw_dst=${sql.vip},nw_ttl=64,icmp_type=8`,
     ]) {
-      assertRefused(await trace(`${fromBatch},${packet}`), "noService");
+      assertRejected(await trace(`${fromBatch},${packet}`), "noService");
     }
   });
 
@@ -133,13 +154,19 @@ describe("services on a switch", () => {
     assertRefused(await trace(`${fromN2},${forged}`, "trk,est,rpl"));
   });
 
-  test("a service without a backend, or with none on this node where only those count, drops", async () => {
+  test("a service without a backend, or with none on this node where only those count, rejects", async () => {
     const empty = service("shop/empty", "10.96.0.12");
     await apply([empty]);
-    assertRefused(await trace(`${fromBatch},${tcp("10.0.1.3", "10.96.0.12", 15432)}`), "noBackend");
+    assertRejected(
+      await trace(`${fromBatch},${tcp("10.0.1.3", "10.96.0.12", 15432)}`),
+      "noBackend",
+    );
     const local = service("shop/empty", "10.96.0.12", { localOnly: true });
     await apply([local, backend("shop/empty", "10.0.1.2", 5432, "n2")]);
-    assertRefused(await trace(`${fromBatch},${tcp("10.0.1.3", "10.96.0.12", 15432)}`), "noBackend");
+    assertRejected(
+      await trace(`${fromBatch},${tcp("10.0.1.3", "10.96.0.12", 15432)}`),
+      "noBackend",
+    );
     await apply([backend("shop/empty", "10.0.1.1", 8080, "n1")]);
     const here = await trace(`${fromBatch},${tcp("10.0.1.3", "10.96.0.12", 15432)}`);
     assertTranslated(here, "10.0.1.1:8080", 1);
@@ -163,38 +190,181 @@ describe("services on a switch", () => {
     assertTranslated(again, "10.0.1.2:5432", tunnel);
   });
 
-  test("a client's connections to a sticky service all go to one backend, UDP is spread by its ports", async () => {
-    const backends = (id: string): Resource[] =>
-      Array.from({ length: 8 }, (_, index) => backend(id, `10.0.9.${index}`, 80, "n2"));
-    const choiceOf = async (packet: string): Promise<string> => {
-      const { text } = await trace(`${fromBatch},${packet}`, "trk,new", "trk,est");
-      return /using bucket (\d+)/.exec(text)?.[1] ?? text;
-    };
-    const ports = Array.from({ length: 40 }, (_, index) => 40_000 + index);
-    const [sticky, udp] = ["shop/sticky", "shop/udp"];
-    await apply([service(sticky, "10.96.0.15", { sticky: true }), ...backends(sticky)]);
-    const stuck = ports.map(
-      async (port) => await choiceOf(`${tcp("10.0.1.3", "10.96.0.15", 15432)},tcp_src=${port}`),
-    );
-    assert.equal(new Set(await Promise.all(stuck)).size, 1);
-    const dns: Resource = {
-      kind: "service",
-      id: udp,
-      name: udp,
-      portName: "",
-      domain: "default",
-      protocol: "UDP",
-      family: 4,
-      frontends: [{ address: "10.96.0.16", port: 53, scope: "cluster" }],
-      internalPolicy: "Cluster",
-      externalPolicy: "Cluster",
-    };
-    await apply([dns, ...backends(udp)]);
+  test("UDP is spread by its ports", async () => {
+    const id = "shop/udp";
+    const dns = service(id, "10.96.0.16", { protocol: "UDP", ports: [53] });
+    await apply([
+      dns,
+      ...Array.from({ length: 8 }, (_, index) => backend(id, `10.0.9.${index}`, 80, "n2")),
+    ]);
     const ends = "udp,nw_src=10.0.1.3,nw_dst=10.96.0.16,nw_ttl=64,udp_dst=53";
-    const spread = ports.map(async (port) => await choiceOf(`${ends},udp_src=${port}`));
-    assert.ok(new Set(await Promise.all(spread)).size > 4);
+    const choices = Array.from({ length: 40 }, async (_, index) => {
+      const { text } = await trace(`${fromBatch},${ends},udp_src=${40_000 + index}`);
+      return /using bucket (\d+)/.exec(text)?.[1] ?? text;
+    });
+    assert.ok(new Set(await Promise.all(choices)).size > 4);
     const groups = await bridge.dumpGroups();
-    assert.equal(groups.filter(({ hashFields }) => hashFields !== undefined).length, 2);
+    assert.equal(groups.filter(({ hashFields }) => hashFields !== undefined).length, 1);
+  });
+
+  test("weights are shares of new connections", async () => {
+    const id = "shop/weights";
+    const [one, three] = [
+      { ...backend(id, "10.0.9.1", 80, "n2"), weight: 1 },
+      { ...backend(id, "10.0.9.2", 80, "n2"), weight: 3 },
+    ];
+    await apply([service(id, "10.96.0.17"), one, three]);
+    const [group] = (await bridge.dumpGroups()).filter(({ buckets }) =>
+      buckets.some(({ weight }) => weight === 3),
+    );
+    assert.deepEqual(group?.buckets.map(({ weight }) => weight).toSorted(), [1, 3]);
+  });
+
+  test("hints count where every backend has them and one is for this node or its zone", async () => {
+    const id = "shop/zones";
+    const packet = `${fromBatch},${tcp("10.0.1.3", "10.96.0.18", 15432)}`;
+    const own = { kind: "node", id: "n1", addresses: ["172.18.0.11"] } as const;
+    const [near, far] = [
+      { ...backend(id, "10.0.1.2", 81, "n2"), zones: ["a"] },
+      { ...backend(id, "10.0.1.2", 82, "n2"), zones: ["b"] },
+    ];
+    const chosen = async (): Promise<number> => {
+      const [flow] = (await trace(packet)).text.match(/nat\(dst=10.0.1.2:\d+\)/g) ?? [];
+      return Number(flow?.match(/:(\d+)/)?.[1]);
+    };
+    await apply([service(id, "10.96.0.18"), near, far]);
+    assert.match((await trace(packet)).text, /group:\d+/, "the zone is not known");
+    await apply([{ ...own, zone: "a" }]);
+    assert.equal(await chosen(), 81);
+    await apply([{ ...own, zone: "b" }]);
+    assert.equal(await chosen(), 82);
+    await apply([{ ...own, zone: "c" }]);
+    assert.match((await trace(packet)).text, /group:\d+/, "none is for the zone");
+    await apply([{ ...own, zone: "a" }, { ...backend(id, "10.0.1.2", 83, "n2") }]);
+    assert.match((await trace(packet)).text, /group:\d+/, "one has no hint");
+    await apply([], [backend(id, "10.0.1.2", 83, "n2")]);
+    await apply([
+      { ...near, nodes: ["n2"] },
+      { ...far, nodes: ["n1"] },
+    ]);
+    assert.equal(await chosen(), 82, "the node goes before the zone");
+    await apply([own]);
+  });
+
+  test("an endpoint reaches itself, past its policies, under an address that answers come back to", async () => {
+    const id = "shop/self";
+    await apply([
+      service(id, "10.96.0.19", { ports: [80] }),
+      backend(id, "10.0.1.1", 8080, "n1"),
+      service(`${id}/6`, "fd00:96::19", { ports: [80] }),
+      backend(`${id}/6`, "fd00:0:0:1::1", 8080, "n1"),
+    ]);
+    for (const [source, vip, server, hairpin] of [
+      ["10.0.1.1", "10.96.0.19", "10.0.1.1:8080", "169.254.1.2"],
+      ["fd00:0:0:1::1", "fd00:96::19", "[fd00:0:0:1::1]:8080", "100::2"],
+    ] as const) {
+      const open = `${fromWeb},${tcp(source, vip, 80)}`;
+      const opened = await trace(open, "trk,new", "trk,new", "trk,new");
+      assertTranslated(opened, server, 65528);
+      assert.match(opened.text, new RegExp(`zone=65535,nat\\(src=${hairpin}\\)`));
+      assert.match(opened.text, /mark=0x5\d{4}\/0xfffff/, "marked as a hairpin");
+      const answer = `${fromWeb},${tcp(source, hairpin, 40000)}`;
+      const back = await trace(answer, "trk,est,rpl", "trk,est,rpl");
+      assert.match(back.text, /ct\(table=11,zone=65535,nat\)|zone=65535/);
+      assertRefused(await trace(answer, "trk,new"));
+    }
+    const other = await trace(`${fromBatch},${tcp("10.0.1.3", "10.96.0.19", 80)}`);
+    assertTranslated(other, "10.0.1.1:8080", 1);
+  });
+
+  test("the node reaches what it has behind a service itself, and what is on other nodes and outside", async () => {
+    for (const [port, server] of [
+      [81, "172.18.0.11"],
+      [82, "172.18.0.12"],
+      [83, "203.0.113.9"],
+    ] as const) {
+      const id = `shop/host-${port}`;
+      await apply([
+        service(id, "10.96.0.20", { ports: [port] }),
+        backend(id, server, 6443, port === 81 ? "n1" : ""),
+      ]);
+      const packet = `${fromGateway},${tcp("172.18.0.11", "10.96.0.20", port)}`;
+      const opened = await trace(packet, "trk,new", "trk,new", "trk,new");
+      assertTranslated(opened, `${server}:6443`, 65528);
+      assert.match(opened.text, /zone=65535,nat\(src=169.254.1.2\)/);
+    }
+    const answer = `${fromGateway},${tcp("172.18.0.12", "169.254.1.2", 40000)}`;
+    assert.doesNotMatch((await trace(answer, "trk,est,rpl")).text, /SenderCheck/);
+    assertRefused(await trace(`${fromGateway},${tcp("172.18.0.12", "10.0.1.3", 80)}`));
+  });
+
+  test("clients outside reach external addresses and node ports, and no address of the cluster", async () => {
+    const id = "shop/front";
+    const external = service(id, "198.51.100.7", {
+      ports: [80],
+      scope: "external",
+      nodePort: 30080,
+    });
+    await apply([external, backend(id, "10.0.1.2", 5432, "n2")]);
+    const client = "203.0.113.99";
+    const [atExternal, atNode] = [
+      `${fromGateway},${tcp(client, "198.51.100.7", 80)}`,
+      `${fromGateway},${tcp(client, "169.254.1.3", 30080)}`,
+    ];
+    for (const packet of [atExternal, atNode]) {
+      assertTranslated(await trace(packet), "10.0.1.2:5432", tunnel);
+    }
+    assertDropped(await trace(`${fromGateway},${tcp(client, sql.vip, 15432)}`), "noService");
+    assertRefused(await trace(`${fromGateway},${tcp(client, "169.254.1.3", 30081)}`));
+    const fromNode = `${fromGateway},${tcp("172.18.0.12", "169.254.1.3", 30080)}`;
+    assertTranslated(await trace(fromNode), "10.0.1.2:5432", tunnel);
+    // An endpoint's own switch balances all nodes' ports; their other ports are theirs.
+    for (const node of ["172.18.0.11", "172.18.0.12"]) {
+      const packet = `${fromBatch},${tcp("10.0.1.3", node, 30080)}`;
+      assertTranslated(await trace(packet), "10.0.1.2:5432", tunnel);
+      assert.doesNotMatch(
+        (await trace(`${fromBatch},${tcp("10.0.1.3", node, 22)}`)).text,
+        /nat\(dst/,
+      );
+    }
+    await apply([{ ...external, externalPolicy: "Local" }]);
+    for (const packet of [atExternal, atNode]) assertDropped(await trace(packet), "noBackend");
+    assertTranslated(await trace(fromNode), "10.0.1.2:5432", tunnel);
+    const pod = `${fromBatch},${tcp("10.0.1.3", "198.51.100.7", 80)}`;
+    assertTranslated(await trace(pod), "10.0.1.2:5432", tunnel);
+    await apply([backend(id, "10.0.1.3", 5432, "n1")]);
+    for (const packet of [atExternal, atNode]) {
+      assertTranslated(await trace(packet), "10.0.1.3:5432", 3);
+    }
+    const sourceRanges = ["203.0.113.0/28", "10.0.1.3/32"];
+    await apply([{ ...external, externalPolicy: "Local", sourceRanges }]);
+    assertDropped(await trace(atExternal), "sourceRange");
+    const inRange = await trace(`${fromGateway},${tcp("203.0.113.3", "198.51.100.7", 80)}`);
+    assert.match(inRange.text, /nat\(dst=10.0.1|group:\d+/);
+    assert.match((await trace(pod)).text, /nat\(dst=10.0.1|group:\d+/);
+    assertDropped(await trace(`${fromWeb},${tcp("10.0.1.1", "198.51.100.7", 80)}`), "sourceRange");
+    assertTranslated(await trace(atNode), "10.0.1.3:5432", 3);
+  });
+
+  test("replies go back by the node where the connection came in, and there through the gateway", async () => {
+    const entered = await trace(`${fromN2},${tcp("203.0.113.99", "10.0.1.3", 80)}`, "trk,new");
+    assert.deepEqual(entered.outputs, [3], entered.text);
+    const mark = /mark=0x([0-9a-f]+)\/0xfffff/.exec(entered.text)?.[1] ?? "";
+    const own = await trace(`${fromN2},${tcp("172.18.0.11", "10.0.1.1", 8080)}`, "trk,new");
+    assertRefused(own);
+    const { table } = own.steps.at(-1) ?? {};
+    assert.equal(table, "IngressPosture", "another node does not pass for this one");
+    const reply = `${fromBatch},${tcp("10.0.1.3", "203.0.113.99", 40000)},ct_mark=0x${mark}`;
+    const back = await trace(reply, "trk,est,rpl");
+    assert.deepEqual(back.outputs, [tunnel], back.text);
+    const plain = await trace(
+      `${fromBatch},${tcp("10.0.1.3", "203.0.113.99", 40000)}`,
+      "trk,est,rpl",
+    );
+    assert.deepEqual(plain.outputs, [100], plain.text);
+    const atEntry = `${fromN2},${tcp("10.0.1.2", "203.0.113.99", 40000)},ct_mark=0xc0000`;
+    assert.deepEqual((await trace(atEntry, "trk,est,rpl")).outputs, [100]);
+    assertRefused(await trace(atEntry, "trk,new"));
   });
 
   test("thousands of backends come and go, and the switch's group is what is wanted", async () => {

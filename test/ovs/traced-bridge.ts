@@ -7,6 +7,7 @@ import { deleteGroup, setGroup } from "../../src/openflow/group-change.ts";
 import type { Group } from "../../src/openflow/group.ts";
 import { type Cookie, decodeCookie } from "../../src/pipeline/cookie.ts";
 import type { FlowChanges } from "../../src/pipeline/flow-store.ts";
+import { rejectMeter } from "../../src/pipeline/rejection.ts";
 import { type TableName, tableNamed } from "../../src/pipeline/tables.ts";
 import { OpenFlowClient } from "../../src/switch/openflow-client.ts";
 import { unixctl } from "../../src/switch/unixctl.ts";
@@ -105,7 +106,9 @@ export class TracedBridge implements AsyncDisposable {
       ...port(tunnel, "type=vxlan", ...options.map((option) => `options:${option}`)),
     ]);
     const path = join(ovs.rundir, `${name}.mgmt`);
-    return new TracedBridge(name, ovs, await OpenFlowClient.open({ address: { path } }));
+    const client = await OpenFlowClient.open({ address: { path } });
+    await client.change({ kind: "meter-mod", command: "add", meter: rejectMeter });
+    return new TracedBridge(name, ovs, client);
   }
 
   /** As one bundle. @throws {Error} when the switch refuses a flow. */

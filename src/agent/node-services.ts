@@ -1,0 +1,243 @@
+// How connections to a node's own addresses, and to external addresses of services, come to the node's switch, which balances
+// them as all others. Node ports: the node's stack turns its address into one that exists between it and the switch alone,
+// by one rule and a set of ports. External addresses: a route each. Nothing here picks a backend.
+import { type Family, formatAddress, parseAddress, tryParseAddress } from "../net/address.ts";
+import { nodePortAddresses } from "../pipeline/virtual-address.ts";
+import { runCommand, runIp } from "../runtime/command.ts";
+import type { ServiceResource } from "../southbound/resources.ts";
+import { gateways } from "./container-interface.ts";
+import { listTables } from "./netfilter.ts";
+
+const families = [4, 6] as const satisfies readonly Family[];
+const words = { 4: "ip", 6: "ip6" } as const satisfies Record<Family, string>;
+const types = { 4: "ipv4_addr", 6: "ipv6_addr" } as const satisfies Record<Family, string>;
+/** As nft(8) lists them, so that a change of nothing is one of no element. */
+const protocolWords = { TCP: "tcp", UDP: "udp", SCTP: "sctp" } as const;
+
+export interface NodeServicesOptions {
+  /** Name of the gateway's internal port. */
+  readonly port: string;
+  /** Whether the node's stack is to be touched: not while another program has the node ports. */
+  readonly enabled: boolean;
+  /** The node's addresses as all others know them. */
+  readonly nodeAddresses: () => readonly string[];
+  /** Addresses that the node's interfaces have. */
+  readonly present: () => Promise<ReadonlySet<string>>;
+}
+
+/** What one service asks of the node's stack. */
+interface Wish {
+  /** `tcp . 30080`, by family. */
+  readonly ports: readonly string[];
+  readonly family: Family;
+  /** Canonical. */
+  readonly addresses: readonly string[];
+}
+
+/** Counts by how many it is wanted, and knows what differs from what is in force. */
+class Wanted {
+  readonly #counts = new Map<string, number>();
+  readonly #changed = new Set<string>();
+
+  add(key: string, by: 1 | -1): void {
+    const count = (this.#counts.get(key) ?? 0) + by;
+    if (count === 0) this.#counts.delete(key);
+    else this.#counts.set(key, count);
+    this.#changed.add(key);
+  }
+
+  all(): readonly string[] {
+    return [...this.#counts.keys()];
+  }
+
+  /** What may have come and what may have gone since the last call. */
+  takeChanges(): { readonly come: readonly string[]; readonly gone: readonly string[] } {
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    return {
+      come: changed.filter((key) => this.#counts.has(key)),
+      gone: changed.filter((key) => !this.#counts.has(key)),
+    };
+  }
+}
+
+function wishOf(service: ServiceResource): Wish {
+  const { family, nodePort, protocol } = service;
+  const external = service.frontends
+    .filter(({ scope }) => scope === "external")
+    .flatMap(({ address }) => tryParseAddress(address) ?? [])
+    .filter((address) => address.family === family);
+  return {
+    family,
+    ports: nodePort === undefined ? [] : [`${protocolWords[protocol]} . ${nodePort}`],
+    addresses: external.map(formatAddress),
+  };
+}
+
+/** One table a port, so that two agents on one machine do not meet. */
+function tableName(port: string): string {
+  return `isobar-${port}-services`;
+}
+
+function setOf(family: Family, what: "nodes" | "ports"): string {
+  return `${what}${family}`;
+}
+
+export class NodeServices {
+  readonly #options: NodeServicesOptions;
+  readonly #wishes = new Map<string, Wish>();
+  readonly #ports: Readonly<Record<Family, Wanted>> = { 4: new Wanted(), 6: new Wanted() };
+  readonly #addresses = new Wanted();
+  /** Routes that were made. */
+  readonly #routes = new Set<string>();
+  /** The node's addresses that the table in force has; `undefined` before there is one. */
+  #applied: string | undefined;
+
+  constructor(options: NodeServicesOptions) {
+    this.#options = options;
+  }
+
+  /** Takes in that a service came, changed or went. */
+  setService(id: string, service: ServiceResource | undefined): void {
+    const before = this.#wishes.get(id);
+    const after = service && wishOf(service);
+    if (after !== undefined && after.ports.length + after.addresses.length > 0) {
+      this.#count(after, 1);
+      this.#wishes.set(id, after);
+    } else this.#wishes.delete(id);
+    if (before !== undefined) this.#count(before, -1);
+  }
+
+  #count({ family, ports, addresses }: Wish, by: 1 | -1): void {
+    for (const port of ports) this.#ports[family].add(port, by);
+    for (const address of addresses) this.#addresses.add(address, by);
+  }
+
+  /** Makes everything as it is wanted, whatever was there. The internal port must exist. @throws {CommandError} */
+  async applyAll(): Promise<void> {
+    const { enabled, port } = this.#options;
+    if (!enabled) return;
+    this.#applied = undefined;
+    for (const family of families) this.#ports[family].takeChanges();
+    this.#addresses.takeChanges();
+    await runIp(
+      families.map((family) => `route replace ${nodePortAddresses[family]} ${via(family, port)}`),
+    );
+    const stale = [...this.#routes].filter((address) => !this.#addresses.all().includes(address));
+    await this.#changeRoutes(this.#addresses.all(), stale);
+    const nodes = this.#nodeAddresses();
+    await runCommand(["nft", "-f", "-"], this.#renderTable(nodes));
+    this.#applied = nodes.join();
+  }
+
+  /** Makes what changed since the last call. O(changed). @throws {CommandError} */
+  async applyChanges(): Promise<void> {
+    if (!this.#options.enabled) return;
+    // Before the gateway is there all is to come with it.
+    if (this.#applied === undefined) return;
+    if (this.#applied !== this.#nodeAddresses().join()) {
+      await this.applyAll();
+      return;
+    }
+    const name = tableName(this.#options.port);
+    const lines: string[] = [];
+    for (const family of families) {
+      const { come, gone } = this.#ports[family].takeChanges();
+      const elements = (verb: string, ports: readonly string[]): void => {
+        if (ports.length === 0) return;
+        // One that is there may be added again, and one that is to be deleted has to be there.
+        lines.push(
+          `${verb} element inet ${name} ${setOf(family, "ports")} { ${ports.join(", ")} }`,
+        );
+      };
+      elements("add", [...come, ...gone]);
+      elements("delete", gone);
+    }
+    const { come, gone } = this.#addresses.takeChanges();
+    try {
+      if (lines.length > 0) await runCommand(["nft", "-f", "-"], `${lines.join("\n")}\n`);
+      await this.#changeRoutes(come, gone);
+    } catch (error) {
+      // The next attempt makes everything anew.
+      this.#applied = "";
+      throw error;
+    }
+  }
+
+  /** Somebody may have flushed all rules. @throws {CommandError} */
+  async holds(): Promise<boolean> {
+    if (!this.#options.enabled || this.#applied === undefined) return true;
+    return (await listTables()).has(tableName(this.#options.port));
+  }
+
+  /** An address that the node has itself is the node's: no route leads it away. */
+  async #changeRoutes(come: readonly string[], gone: readonly string[]): Promise<void> {
+    const { port, present } = this.#options;
+    if (come.length + gone.length === 0) return;
+    const own = await present();
+    const made = come.filter((address) => !own.has(address));
+    const removed = gone.filter((address) => this.#routes.has(address));
+    const familyOf = (address: string): Family => parseAddress(address).family;
+    await runIp([
+      ...made.map((address) => `route replace ${address} ${via(familyOf(address), port)}`),
+      ...removed.map((address) => `route replace ${address} ${via(familyOf(address), port)}`),
+      ...removed.map((address) => `route delete ${address} dev ${port}`),
+    ]);
+    for (const address of made) this.#routes.add(address);
+    for (const address of removed) this.#routes.delete(address);
+  }
+
+  #nodeAddresses(): readonly string[] {
+    return this.#options.nodeAddresses().flatMap((text) => {
+      const address = tryParseAddress(text);
+      return address === undefined ? [] : [formatAddress(address)];
+    });
+  }
+
+  /** Before other programs' rules for the same packets: the first translation of a connection is the one that counts. */
+  #renderTable(nodeAddresses: readonly string[]): string {
+    const { port } = this.#options;
+    const name = tableName(port);
+    const sets = families.flatMap((family) => [
+      renderSet(
+        setOf(family, "nodes"),
+        types[family],
+        nodeAddresses.filter((address) => parseAddress(address).family === family),
+      ),
+      renderSet(setOf(family, "ports"), "inet_proto . inet_service", this.#ports[family].all()),
+    ]);
+    const rules = families.map(
+      (family) =>
+        `${words[family]} daddr @${setOf(family, "nodes")} meta l4proto . th dport @${setOf(family, "ports")} dnat ${words[family]} to ${nodePortAddresses[family]}`,
+    );
+    return `table inet ${name}
+delete table inet ${name}
+table inet ${name} {
+  ${sets.join("\n  ")}
+  chain prerouting {
+    type nat hook prerouting priority dstnat - 1; policy accept;
+    ${rules.join("\n    ")}
+  }
+  chain output {
+    type nat hook output priority -101; policy accept;
+    ${rules.join("\n    ")}
+  }
+}
+`;
+  }
+}
+
+function via(family: Family, port: string): string {
+  return `via ${gateways[family]} dev ${port} onlink`;
+}
+
+function renderSet(name: string, type: string, elements: readonly string[]): string {
+  const list = elements.length === 0 ? "" : ` elements = { ${elements.join(", ")} };`;
+  return `set ${name} { type ${type};${list} }`;
+}
+
+/** One that is not there is no error. @throws {CommandError} */
+export async function removeNodeServices(port: string): Promise<void> {
+  const name = tableName(port);
+  await runCommand(["nft", "-f", "-"], `table inet ${name}\ndelete table inet ${name}\n`);
+}
