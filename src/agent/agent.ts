@@ -11,10 +11,11 @@ import { aborted, pause, unlessAborted } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
-import type { AgentStatus, LocalReply, LocalRequest } from "../southbound/attachment.ts";
+import type { LocalReply, LocalRequest } from "../southbound/attachment.ts";
 import type { Ack } from "../southbound/messages.ts";
 import type { Delta } from "../southbound/resources.ts";
-import { AgentMetrics, type AgentReadings } from "./agent-metrics.ts";
+import { AgentMetrics } from "./agent-metrics.ts";
+import { type ViewedParts, readingsOf, statusOf } from "./agent-view.ts";
 import { Attachments } from "./attachments.ts";
 import { installConflist, installExecutable } from "./cni-installer.ts";
 import { CniService } from "./cni-service.ts";
@@ -45,7 +46,6 @@ import { describeRefusals } from "./refusal.ts";
 import { twoRoundsMs } from "./revalidation.ts";
 import { StateFile } from "./state-file.ts";
 import { SwitchDatabase } from "./switch-database.ts";
-import { attachmentOf, ownPorts } from "./switch-ports.ts";
 import { TunnelPeers } from "./tunnel-peers.ts";
 
 /** An answer that waits longer for the switch goes on without having been confirmed: it only lets less through. */
@@ -56,8 +56,12 @@ type Duty = "bridge" | "gateway" | "services" | "node" | "cni";
 /** `stragglers`: connections let in by packets that were on their way through the switch during the review. */
 type Review = "connections" | "stragglers";
 
-/** After this long a gateway that cannot be made is an error of its domain, and the rest is confirmed. */
+/** After this long what the node's own stack does not do is an error of its domain, and the rest is confirmed. */
 const gatewayTimeoutMs = 10_000;
+const nodeDuties = {
+  gateway: "the node's way into the domain cannot be made",
+  services: "node ports and external addresses cannot be taken",
+} as const;
 
 export class Agent {
   readonly #config: AgentConfig;
@@ -79,7 +83,7 @@ export class Agent {
   readonly #duties: WorkQueue<Duty>;
   readonly #reviews: WorkQueue<Review>;
   readonly #peers = new TunnelPeers();
-  readonly #metrics = new AgentMetrics(() => this.#readings());
+  readonly #metrics = new AgentMetrics(() => readingsOf(this.#view));
   readonly #failure = Promise.withResolvers<never>();
   /** Settles when what was noted while no agent ran is done. */
   readonly #prepared = Promise.withResolvers<void>();
@@ -132,15 +136,9 @@ export class Agent {
       mtu: async () => (await this.#gateway.underlay()).endpointMtu,
       checksumInKernel: () => inspection.checksumInKernel,
     });
-    this.#services = this.#openServices();
-    const services = this.#services;
-    this.#keeper = new NodeKeeper({
-      ...parts,
-      services,
-      log,
-      attachments: this.#attachments,
-      inspection,
-    });
+    this.#services = new NodeServices(config, this.#gateway);
+    const tended = { ...parts, services: this.#services, attachments: this.#attachments };
+    this.#keeper = new NodeKeeper({ ...tended, log, inspection });
     this.#cni = new CniService({
       source: sourceOf(node),
       attachments: this.#attachments,
@@ -155,12 +153,9 @@ export class Agent {
       namedOnDelete: () => namesDatapath(inspection.version),
     });
     this.#names = this.#openNames();
-    const { lookups } = this.#names;
-    this.#review = new ConnectionReview({ state: this.#state, table, control, lookups, log });
-    const onError = (duty: Duty | Review, err: unknown, attempt: number): void => {
-      this.#metrics.dutyFailures.inc({ duty });
-      if (attempt === 1) log.warn({ err, duty }, "failed; trying again");
-    };
+    const seen = { state: this.#state, table, lookups: this.#names.lookups };
+    this.#review = new ConnectionReview({ ...seen, control, log });
+    const onError = this.#noteFailure.bind(this);
     this.#duties = new WorkQueue<Duty>({
       reconcile: async (duty) => await this.#perform(duty),
       onError,
@@ -169,6 +164,24 @@ export class Agent {
       reconcile: async (review) => await this.#look(review),
       onError,
     });
+  }
+
+  #noteFailure(duty: Duty | Review, err: unknown, attempt: number): void {
+    this.#metrics.dutyFailures.inc({ duty });
+    if (attempt === 1) this.#log.warn({ err, duty }, "failed; trying again");
+  }
+
+  get #view(): ViewedParts {
+    const { node } = this.#config;
+    return {
+      node,
+      link: this.#link,
+      state: this.#state,
+      flows: this.#flows,
+      database: this.#database,
+      keeper: this.#keeper,
+      duties: this.#duties,
+    };
   }
 
   get metrics(): Metrics {
@@ -188,7 +201,7 @@ export class Agent {
     const { socket, rundir, bridge, node } = this.#config;
     const log = this.#log;
     this.#flows.change(this.#state.load());
-    this.#updateServices({ upserts: this.#state.all("service"), deletes: [] });
+    this.#services.update({ upserts: this.#state.all("service"), deletes: [] });
     this.#names.restore();
     this.#database.on("due", () => this.#due("bridge"));
     this.#database.on("ports", (names) => {
@@ -217,7 +230,7 @@ export class Agent {
             this.#review.connected(client);
             this.#names.connected(client);
             this.#due("gateway");
-            this.#due("cni");
+            void this.#installOnceConfirmed(signal);
           },
           onPacket: (packet, client) => {
             if (!rejectPacket(packet, client)) this.#names.take(packet);
@@ -262,14 +275,14 @@ export class Agent {
       ({ kind }) => kind === "domain" || kind === "node",
     );
     if (concernsGateway) this.#updatePeers();
+    const concernsServices = this.#services.update(delta) || concernsGateway;
     await this.#flows.confirmed(version, signal);
     if (this.#reviewDue && this.#state.complete) {
       this.#reviewDue = false;
       this.#reviewed = this.#reviews.perform("connections");
     }
-    const gatewayErrors = concernsGateway ? await this.#gatewayErrors(signal) : [];
-    const concernsServices = this.#updateServices(delta) || concernsGateway;
-    const serviceErrors = concernsServices ? await this.#serviceErrors(signal) : [];
+    const gatewayErrors = concernsGateway ? await this.#errorsOf("gateway", signal) : [];
+    const serviceErrors = concernsServices ? await this.#errorsOf("services", signal) : [];
     await unlessAborted(this.#reviewed, signal);
     realised();
     return [
@@ -280,13 +293,11 @@ export class Agent {
     ];
   }
 
-  /** Lets the node's own stack send to the switch what services have at its addresses now, and external ones. */
-  async #serviceErrors(signal: AbortSignal): Promise<Ack["errors"]> {
-    if (await this.#succeeds("services", signal)) return [];
+  /** Has the node's own stack do its part; what cannot be done is an error of its domain. */
+  async #errorsOf(duty: "gateway" | "services", signal: AbortSignal): Promise<Ack["errors"]> {
+    if (await this.#succeeds(duty, signal)) return [];
     const resource = { kind: "domain", id: this.#config.gatewayDomain } as const;
-    return [
-      { resource, message: "node ports and external addresses cannot be taken: see its log" },
-    ];
+    return [{ resource, message: `${nodeDuties[duty]}: see the node's log` }];
   }
 
   /** Whether it is done in time; it goes on in any case. */
@@ -296,24 +307,6 @@ export class Agent {
     const succeeded = await Promise.race([made, late]);
     signal.throwIfAborted();
     return succeeded;
-  }
-
-  /** @returns whether there was anything for it in the delta. */
-  #updateServices({ upserts, deletes }: Delta): boolean {
-    let changed = false;
-    for (const { kind, id } of [...upserts, ...deletes]) {
-      if (kind !== "service") continue;
-      this.#services.setService(id, this.#state.get("service", id));
-      changed = true;
-    }
-    return changed;
-  }
-
-  /** Makes the gateway as it is now to be. */
-  async #gatewayErrors(signal: AbortSignal): Promise<Ack["errors"]> {
-    if (await this.#succeeds("gateway", signal)) return [];
-    const resource = { kind: "domain", id: this.#config.gatewayDomain } as const;
-    return [{ resource, message: `the node's way into the domain cannot be made: see its log` }];
   }
 
   #applyFacts(difference: LocalDelta): void {
@@ -332,16 +325,6 @@ export class Agent {
         const endpoint = this.#state.get("endpoint", id);
         return endpoint && (endpoint.uids ?? []);
       },
-    });
-  }
-
-  #openServices(): NodeServices {
-    const { nodePorts, datapathType } = this.#config;
-    return new NodeServices({
-      port: ownPorts.gateway.name,
-      enabled: nodePorts && datapathType !== "dummy",
-      nodeAddresses: () => this.#gateway.addresses(),
-      present: async () => await this.#gateway.present(),
     });
   }
 
@@ -371,7 +354,12 @@ export class Agent {
     if (!this.#state.complete || !this.#database.ready || this.#flowsMayChange) return;
     this.#flowsMayChange = true;
     this.#flows.enable();
-    this.#due("cni");
+  }
+
+  /** Runtimes look for the plugin's configuration: not before the switch goes by what is known. */
+  async #installOnceConfirmed(signal: AbortSignal): Promise<void> {
+    await this.#flows.confirmed(0, signal).catch(() => undefined);
+    if (!signal.aborted) this.#due("cni");
   }
 
   /**
@@ -444,7 +432,7 @@ export class Agent {
       case "cni":
         return await this.#cni.answer(request, cancelled);
       case "status":
-        return this.#status();
+        return statusOf(this.#view);
     }
   }
 
@@ -469,41 +457,5 @@ export class Agent {
     if (!this.#database.ready) return { reason: "the bridge is not ready", limited: false };
     if (this.#state.complete) return undefined;
     return { reason: "no controller has told the policies yet", limited: false };
-  }
-
-  #readings(): AgentReadings {
-    const { controller, revision } = this.#link;
-    const attached = [...this.#database.ports().values()].map(attachmentOf);
-    return {
-      controllerConnected: controller !== undefined,
-      complete: this.#state.complete,
-      revision,
-      switchConnected: this.#flows.connected,
-      flows: this.#flows.length,
-      refusedFlows: this.#flows.refused.length,
-      counters: this.#flows.counters,
-      resources: this.#state.counts(),
-      attachedEndpoints: attached.filter((attachment) => attachment !== undefined).length,
-      pendingDuties: this.#duties.size,
-    };
-  }
-
-  #status(): AgentStatus {
-    const { controller, revision } = this.#link;
-    const nodeReport = this.#keeper.report;
-    const attached = [...this.#database.ports().values()].map(attachmentOf);
-    return {
-      type: "status",
-      node: this.#config.node,
-      ...(controller === undefined ? {} : { controller }),
-      revision,
-      switchConnected: this.#flows.connected,
-      flows: this.#flows.length,
-      resources: this.#state.counts(),
-      endpoints: attached
-        .filter((attachment) => attachment !== undefined)
-        .map(({ endpoint: id, port }) => ({ id, port })),
-      ...(nodeReport === undefined ? {} : { nodeReport }),
-    };
   }
 }

@@ -4,26 +4,18 @@
 import { type Family, formatAddress, parseAddress, tryParseAddress } from "../net/address.ts";
 import { nodePortAddresses } from "../pipeline/virtual-address.ts";
 import { runCommand, runIp } from "../runtime/command.ts";
-import type { ServiceResource } from "../southbound/resources.ts";
-import { gateways } from "./container-interface.ts";
+import type { Delta, ServiceResource } from "../southbound/resources.ts";
+import type { AgentConfig } from "./config.ts";
+import type { GatewayKeeper } from "./gateway-keeper.ts";
+import { gateways } from "./interface-plan.ts";
 import { listTables } from "./netfilter.ts";
+import { ownPorts } from "./switch-ports.ts";
 
 const families = [4, 6] as const satisfies readonly Family[];
 const words = { 4: "ip", 6: "ip6" } as const satisfies Record<Family, string>;
 const types = { 4: "ipv4_addr", 6: "ipv6_addr" } as const satisfies Record<Family, string>;
 /** As nft(8) lists them, so that a change of nothing is one of no element. */
 const protocolWords = { TCP: "tcp", UDP: "udp", SCTP: "sctp" } as const;
-
-export interface NodeServicesOptions {
-  /** Name of the gateway's internal port. */
-  readonly port: string;
-  /** Whether the node's stack is to be touched: not while another program has the node ports. */
-  readonly enabled: boolean;
-  /** The node's addresses as all others know them. */
-  readonly nodeAddresses: () => readonly string[];
-  /** Addresses that the node's interfaces have. */
-  readonly present: () => Promise<ReadonlySet<string>>;
-}
 
 /** What one service asks of the node's stack. */
 interface Wish {
@@ -84,7 +76,10 @@ function setOf(family: Family, what: "nodes" | "ports"): string {
 }
 
 export class NodeServices {
-  readonly #options: NodeServicesOptions;
+  readonly #port = ownPorts.gateway.name;
+  /** Not while another program has the node ports. */
+  readonly #enabled: boolean;
+  readonly #gateway: Pick<GatewayKeeper, "addresses" | "present">;
   readonly #wishes = new Map<string, Wish>();
   readonly #ports: Readonly<Record<Family, Wanted>> = { 4: new Wanted(), 6: new Wanted() };
   readonly #addresses = new Wanted();
@@ -93,12 +88,25 @@ export class NodeServices {
   /** The node's addresses that the table in force has; `undefined` before there is one. */
   #applied: string | undefined;
 
-  constructor(options: NodeServicesOptions) {
-    this.#options = options;
+  constructor(
+    { nodePorts, datapathType }: Pick<AgentConfig, "nodePorts" | "datapathType">,
+    gateway: Pick<GatewayKeeper, "addresses" | "present">,
+  ) {
+    // The dummy datapath has ports, but no network interfaces behind them.
+    this.#enabled = nodePorts && datapathType !== "dummy";
+    this.#gateway = gateway;
   }
 
-  /** Takes in that a service came, changed or went. */
-  setService(id: string, service: ServiceResource | undefined): void {
+  /** Takes in which services came, changed and went. @returns whether any did. */
+  update({ upserts, deletes }: Delta): boolean {
+    const gone = deletes.filter(({ kind }) => kind === "service");
+    const come = upserts.filter((resource) => resource.kind === "service");
+    for (const service of come) this.#setService(service.id, service);
+    for (const { id } of gone) this.#setService(id, undefined);
+    return come.length + gone.length > 0;
+  }
+
+  #setService(id: string, service: ServiceResource | undefined): void {
     const before = this.#wishes.get(id);
     const after = service && wishOf(service);
     if (after !== undefined && after.ports.length + after.addresses.length > 0) {
@@ -115,8 +123,8 @@ export class NodeServices {
 
   /** Makes everything as it is wanted, whatever was there. The internal port must exist. @throws {CommandError} */
   async applyAll(): Promise<void> {
-    const { enabled, port } = this.#options;
-    if (!enabled) return;
+    if (!this.#enabled) return;
+    const port = this.#port;
     this.#applied = undefined;
     for (const family of families) this.#ports[family].takeChanges();
     this.#addresses.takeChanges();
@@ -132,14 +140,14 @@ export class NodeServices {
 
   /** Makes what changed since the last call. O(changed). @throws {CommandError} */
   async applyChanges(): Promise<void> {
-    if (!this.#options.enabled) return;
+    if (!this.#enabled) return;
     // Before the gateway is there all is to come with it.
     if (this.#applied === undefined) return;
     if (this.#applied !== this.#nodeAddresses().join()) {
       await this.applyAll();
       return;
     }
-    const name = tableName(this.#options.port);
+    const name = tableName(this.#port);
     const lines: string[] = [];
     for (const family of families) {
       const { come, gone } = this.#ports[family].takeChanges();
@@ -166,18 +174,17 @@ export class NodeServices {
 
   /** Somebody may have flushed all rules. @throws {CommandError} */
   async holds(): Promise<boolean> {
-    if (!this.#options.enabled || this.#applied === undefined) return true;
-    return (await listTables()).has(tableName(this.#options.port));
+    if (!this.#enabled || this.#applied === undefined) return true;
+    return (await listTables()).has(tableName(this.#port));
   }
 
   /** An address that the node has itself is the node's: no route leads it away. */
   async #changeRoutes(come: readonly string[], gone: readonly string[]): Promise<void> {
-    const { port, present } = this.#options;
+    const port = this.#port;
     if (come.length + gone.length === 0) return;
-    const own = await present();
+    const own = await this.#gateway.present();
     const made = come.filter((address) => !own.has(address));
     const removed = gone.filter((address) => this.#routes.has(address));
-    const familyOf = (address: string): Family => parseAddress(address).family;
     await runIp([
       ...made.map((address) => `route replace ${address} ${via(familyOf(address), port)}`),
       ...removed.map((address) => `route replace ${address} ${via(familyOf(address), port)}`),
@@ -188,7 +195,7 @@ export class NodeServices {
   }
 
   #nodeAddresses(): readonly string[] {
-    return this.#options.nodeAddresses().flatMap((text) => {
+    return this.#gateway.addresses().flatMap((text) => {
       const address = tryParseAddress(text);
       return address === undefined ? [] : [formatAddress(address)];
     });
@@ -196,13 +203,12 @@ export class NodeServices {
 
   /** Before other programs' rules for the same packets: the first translation of a connection is the one that counts. */
   #renderTable(nodeAddresses: readonly string[]): string {
-    const { port } = this.#options;
-    const name = tableName(port);
+    const name = tableName(this.#port);
     const sets = families.flatMap((family) => [
       renderSet(
         setOf(family, "nodes"),
         types[family],
-        nodeAddresses.filter((address) => parseAddress(address).family === family),
+        nodeAddresses.filter((address) => familyOf(address) === family),
       ),
       renderSet(setOf(family, "ports"), "inet_proto . inet_service", this.#ports[family].all()),
     ]);
@@ -225,6 +231,10 @@ table inet ${name} {
 }
 `;
   }
+}
+
+function familyOf(address: string): Family {
+  return parseAddress(address).family;
 }
 
 function via(family: Family, port: string): string {

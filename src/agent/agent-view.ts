@@ -1,0 +1,55 @@
+// What the agent shows of itself: to Prometheus, and on its socket.
+import type { AgentStatus } from "../southbound/attachment.ts";
+import type { AgentReadings } from "./agent-metrics.ts";
+import type { ControllerLink } from "./controller-link.ts";
+import type { FlowReconciler } from "./flow-reconciler.ts";
+import type { NodeKeeper } from "./node-keeper.ts";
+import type { NodeState } from "./node-state.ts";
+import type { SwitchDatabase } from "./switch-database.ts";
+import { attachmentOf } from "./switch-ports.ts";
+
+export interface ViewedParts {
+  readonly node: string;
+  readonly link: Pick<ControllerLink, "controller" | "revision">;
+  readonly state: Pick<NodeState, "complete" | "counts">;
+  readonly flows: Pick<FlowReconciler, "connected" | "length" | "refused" | "counters">;
+  readonly database: Pick<SwitchDatabase, "ports">;
+  readonly keeper: Pick<NodeKeeper, "report">;
+  readonly duties: { readonly size: number };
+}
+
+export function readingsOf({ link, state, flows, database, duties }: ViewedParts): AgentReadings {
+  const { controller, revision } = link;
+  return {
+    controllerConnected: controller !== undefined,
+    complete: state.complete,
+    revision,
+    switchConnected: flows.connected,
+    flows: flows.length,
+    refusedFlows: flows.refused.length,
+    counters: flows.counters,
+    resources: state.counts(),
+    attachedEndpoints: attachedTo(database).length,
+    pendingDuties: duties.size,
+  };
+}
+
+export function statusOf({ node, link, state, flows, database, keeper }: ViewedParts): AgentStatus {
+  const { controller, revision } = link;
+  const { report } = keeper;
+  return {
+    type: "status",
+    node,
+    ...(controller === undefined ? {} : { controller }),
+    revision,
+    switchConnected: flows.connected,
+    flows: flows.length,
+    resources: state.counts(),
+    endpoints: attachedTo(database).map(({ endpoint: id, port }) => ({ id, port })),
+    ...(report === undefined ? {} : { nodeReport: report }),
+  };
+}
+
+function attachedTo(database: ViewedParts["database"]) {
+  return [...database.ports().values()].flatMap((port) => attachmentOf(port) ?? []);
+}
