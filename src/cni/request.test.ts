@@ -130,6 +130,73 @@ test("the configuration is checked, with the specification's codes", () => {
   }
 });
 
+test("no field of the configuration is taken in another form than its own, and each error names it", () => {
+  const wrong: Readonly<Record<string, readonly unknown[]>> = {
+    cniVersion: [1, "", "one", ["1.1.0"], {}, "1.1.0 "],
+    name: [1, "", " ", "-a", "a b", "ä", {}, ["isobar"]],
+    type: [1, [], {}],
+    socket: [1, "", "relative", [], {}],
+    zone: [1, "", "Shop", "-a", "a-", "a.b", "a".repeat(64), {}],
+    mtu: ["1400", 1400.5, 0, -1, 1279, 65_536, 1e30, true, [1400]],
+    routes: ["10.0.0.0/8", {}, ["10.0.0.0/8"], [{}], [{ dst: 1 }], [{ dst: "10.0.0.0" }], [null]],
+    dns: ["10.0.0.10", [], { nameservers: [1] }, { domain: 1 }, { search: "a" }, { options: [{}] }],
+    attachTimeoutSeconds: ["5", 0, -1, 1.5, 301, 1e30, true],
+    ipam: [1, "host-local", ["host-local"], { type: "host-local" }],
+    ipMasq: [1, "true", {}, false],
+    capabilities: [1, "ips", ["ips"]],
+    runtimeConfig: [
+      1,
+      "ips",
+      { ips: "10.0.0.1" },
+      { ips: [1] },
+      { ips: ["10.0.0.256"] },
+      { ips: ["fd00:::1"] },
+      { mac: 1 },
+      { dns: { servers: "10.0.0.10" } },
+      { dns: { searches: [1] } },
+      { dns: { options: 1 } },
+    ],
+    prevResult: [1, "none", []],
+  };
+  /** What is in them is others' business; of `args` only the addresses count. */
+  const free = { args: [{ cni: { ips: ["10.0.0"] } }, { cni: { ips: [7] } }] };
+  for (const [field, values] of Object.entries({ ...wrong, ...free })) {
+    for (const value of values) {
+      const { code, text } = failure(() => parse({}, { [field]: value }));
+      const shown = `${field}: ${JSON.stringify(value)}: ${text}`;
+      assert.ok([1, 2, 7].includes(code), shown);
+      assert.match(text, field === "cniVersion" ? /version/i : new RegExp(field), shown);
+      assert.ok(text.length < 1_000, shown);
+    }
+  }
+  const known = /known are (?<all>[^|]+)/.exec(failure(() => parse({}, { more: 1 })).text);
+  const all = known?.groups?.["all"]?.split(", ") ?? [];
+  assert.deepEqual(all.toSorted(), Object.keys({ ...wrong, ...free }).toSorted());
+});
+
+test("whatever comes as a configuration, the answer is short and the specification's", () => {
+  const bodies = [
+    "",
+    " ",
+    "{",
+    "null",
+    "7",
+    '"isobar"',
+    "[]",
+    "{}{}",
+    '{"cniVersion":"1.1.0"',
+    `{"cniVersion":"1.1.0","name":"${"a".repeat(1_000_000)}!","type":"isobar"}`,
+    JSON.stringify({ ...config, more: "x".repeat(1_000_000) }),
+    `${"[".repeat(100_000)}${"]".repeat(100_000)}`,
+    "\u0000".repeat(1_000),
+  ];
+  for (const body of bodies) {
+    const { code, text } = failure(() => parseRequest({ environment, config: body }));
+    assert.ok([1, 2, 6, 7].includes(code), `${code} ${body.slice(0, 40)}`);
+    assert.ok(text.length < 2_000, `${text.length} ${body.slice(0, 40)}`);
+  }
+});
+
 test("what has no effect or a default is passed over", () => {
   const { config: got } = add(
     {},

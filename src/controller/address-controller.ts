@@ -226,7 +226,7 @@ export class AddressController implements AsyncDisposable {
     if (endpoint && !(await this.#giveUp(key, endpoint)) && pod) {
       throw new NameTakenError(`Endpoint ${key} of an earlier pod is still being deleted`);
     }
-    if (pod === undefined) return;
+    if (pod === undefined || pod.isEnding) return;
     if (this.#external.has(pod.domain)) await this.#begin(key, pod);
     else await this.#allocate(key, pod);
   }

@@ -7,7 +7,7 @@ import type { ApiClient, NewObject } from "../client/api-client.ts";
 import type { DomainLedger } from "../ipam/domain-ledger.ts";
 import { NetworkLedger } from "../ipam/network-ledger.ts";
 import type { NetworkCidrs } from "../ipam/space-network.ts";
-import { type Domain, domainKind } from "../kinds/domain.ts";
+import { domainKind } from "../kinds/domain.ts";
 import { type Endpoint, endpointKind } from "../kinds/endpoint.ts";
 import { managedByIsobar, managedByLabel, type Network, networkKind } from "../kinds/network.ts";
 import type { LedgerAccess, Versioned } from "./ledger-writer.ts";
@@ -155,38 +155,21 @@ function domainLedger(
   name: string,
   usage: () => DomainUsage,
 ): LedgerAccess<DomainLedger> {
-  let last: Domain | undefined;
-  const versioned = (domain: Domain): Versioned<DomainLedger> => {
-    last = domain;
-    return knownDomain(domain);
-  };
   return {
     async read() {
       const domain = await client.find(domainKind, { name });
-      return domain && versioned(domain);
+      return domain && knownDomain(domain);
     },
     async write(resourceVersion, ledger) {
-      // The specification is only sent because an object has to have one; a write of the status does not change it.
-      const { spec } = last ?? (await client.get(domainKind, { name }));
-      const { claims, lastCut } = ledger.render();
+      const { claims = null, lastCut = null } = ledger.render();
       const { networks, used, pools } = usage();
-      const status: NonNullable<Domain["status"]> = {
-        networks,
-        used,
-        pools: pools.map((each) => ({ ...each })),
+      // A patch: the conditions are others' to write. What is null goes.
+      const body = {
+        metadata: { resourceVersion },
+        status: { networks, used, pools, claims, lastCut },
       };
-      if (claims) status.claims = claims.map(({ cidrs, until }) => ({ cidrs: [...cidrs], until }));
-      if (lastCut) status.lastCut = [...lastCut];
-      const metadata = { name, resourceVersion };
-      return versioned(
-        await client.updateStatus(domainKind, {
-          apiVersion,
-          kind: "Domain",
-          metadata,
-          spec,
-          status,
-        }),
-      );
+      const place = { name, subresource: "status" };
+      return knownDomain(await client.patch(domainKind, place, { type: "merge-patch+json", body }));
     },
   };
 }

@@ -13,6 +13,7 @@ import type { WatchProgress } from "./object-watch.ts";
 import { PolicyRealisation } from "./policy-realisation.ts";
 import type { PolicyStatusTimings } from "./policy-status-queue.ts";
 import { nameWithin, sourceOf } from "../model/source-name.ts";
+import { VniClaims } from "./vni-claims.ts";
 import { Source, type SourceAccess } from "./source.ts";
 
 export interface ControllerOptions {
@@ -40,6 +41,8 @@ export interface ControllerStatus {
   readonly agents: readonly AgentSessionStatus[];
   /** Pods whose addresses are still to be allocated or given back. */
   readonly pendingAddresses: number;
+  /** Questions to the API servers whose answers will say what of `seen` takes effect. */
+  readonly undecided: number;
 }
 
 /** A full state of 100,000 endpoints is some 30 MB. */
@@ -61,9 +64,13 @@ export class Controller {
     progressOf: (node) => this.#agents.progressOf(node),
     onChange: (policy) => this.#sourceOf(policy)?.policyChanged(nameWithin(policy)),
   });
+  readonly #vnis = new VniClaims((domain) =>
+    this.#sourceOf(domain)?.domainChanged(nameWithin(domain)),
+  );
   #revision = 1;
   #servers: MessageServer[] = [];
   #seen: ControllerStatus["seen"] = {};
+  #undecided = 0;
   readonly #serving = Promise.withResolvers<void>();
   #isServing = false;
   #flushing = false;
@@ -80,6 +87,7 @@ export class Controller {
           addressTimes,
           isAlone: sources.length === 1,
           inputs: this.#compute,
+          vnis: this.#vnis,
           metrics: this.#metrics,
           statusOf: (policy) => this.#realisation.statusOf(policy),
           writesStatus: options.writesStatus ?? {},
@@ -161,6 +169,7 @@ export class Controller {
       revision: this.#revision,
       agents: this.#agents.status(),
       pendingAddresses: this.#sources.reduce((sum, each) => sum + each.pendingAddresses, 0),
+      undecided: this.#undecided,
     };
   }
 
@@ -189,6 +198,7 @@ export class Controller {
     this.#agents.publish({ revision: this.#revision, deltaFor: (node) => delta.of(node) });
     this.#realisation.told(delta.reach);
     this.#seen = this.#progress();
+    this.#undecided = this.#sources.reduce((sum, each) => sum + each.undecided, 0);
   }
 
   #acknowledged(node: string, ack: Ack): void {

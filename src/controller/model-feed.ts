@@ -41,6 +41,7 @@ import {
   webhookOf,
 } from "./known-objects.ts";
 import { NameFeed } from "./name-feed.ts";
+import { EndingNamespaces } from "./ending-namespaces.ts";
 import { ServiceFeed } from "./service-feed.ts";
 import type { ModelInputs } from "./source-model.ts";
 
@@ -51,6 +52,12 @@ export interface ModelFeedOptions {
   readonly conflicts: PriorityConflicts;
   /** The policy was set, or somebody has written on it. */
   readonly onPolicy: (id: string) => void;
+  /** The domain was set, or somebody has written on it; without a VNI it is gone, or none. */
+  readonly onDomain: (name: string, vni: number | undefined) => void;
+  /** The namespace as the API has it now; `undefined` when there is none. */
+  readonly readNamespace: (name: string) => Promise<unknown>;
+  /** Something was set in the model, apart from what was just told. */
+  readonly onChange: () => void;
   readonly events: EventSink;
   readonly log: Log;
 }
@@ -62,16 +69,19 @@ export class ModelFeed {
   readonly #clusterPolicies = new Map<string, { readonly name: string; readonly uid: string }>();
   readonly #pods = new Map<string, unknown>();
   readonly #podsByNamespace = new Map<string, Set<string>>();
+  readonly #ending: EndingNamespaces;
   readonly #endpoints = new Map<string, unknown>();
   readonly #surroundings = new Map<string, ServiceSurroundings>();
   /** Those that are known: what they ask for decides about their pods' addresses, and may come after the pods. */
-  readonly #namespaces = new Set<string>();
+  readonly #namespaces = new Map<string, { readonly isEnding: boolean }>();
   /** Of namespaces that say something of addresses. */
   readonly #annotations = new Map<string, AddressAnnotations>();
 
   constructor(options: ModelFeedOptions) {
     this.#options = options;
     this.#names = new NameFeed({ inputs: options.compute });
+    const { readNamespace: read, onChange } = options;
+    this.#ending = new EndingNamespaces({ read, onChange });
     this.services = new ServiceFeed({
       inputs: options.compute,
       domainOf: (namespace) => this.#domainOf(namespace),
@@ -82,15 +92,21 @@ export class ModelFeed {
     });
   }
 
+  /** Namespaces of which it is not known yet whether what has gone from them is to go. */
+  get undecided(): number {
+    return this.#ending.asking;
+  }
+
   setNamespace(name: string, object: unknown): void {
     this.#options.compute.setZone(
       name,
       object === undefined ? undefined : translateNamespace(object),
     );
+    const isEnding = this.#ending.set(name, object);
     const annotations = annotationsOf(object);
-    const isNews = object !== undefined && !this.#namespaces.has(name);
+    const isNews = object !== undefined && this.#namespaces.get(name)?.isEnding !== isEnding;
     if (object === undefined) this.#namespaces.delete(name);
-    else this.#namespaces.add(name);
+    else this.#namespaces.set(name, { isEnding });
     if (!isNews && equalJson(annotations, this.#annotations.get(name) ?? {})) return;
     if (Object.keys(annotations).length === 0) this.#annotations.delete(name);
     else this.#annotations.set(name, annotations);
@@ -99,7 +115,7 @@ export class ModelFeed {
   }
 
   setPod(key: string, object: unknown): void {
-    const namespace = key.slice(0, key.indexOf("/"));
+    const namespace = namespaceOf(key);
     const inNamespace = this.#podsByNamespace.get(namespace) ?? new Set<string>();
     if (object === undefined) {
       this.#pods.delete(key);
@@ -112,18 +128,30 @@ export class ModelFeed {
     else this.#podsByNamespace.set(namespace, inNamespace);
     this.#place(key);
     this.#join(key);
+    if (inNamespace.size === 0) this.#ending.release(namespace);
   }
 
   /** `old` is the object that is gone when `object` is undefined. */
   setEndpoint(key: string, object: unknown, old: unknown): void {
-    if (object === undefined) {
-      this.#endpoints.delete(key);
-      this.#options.addresses.removeEndpoint(key, knownEndpoint(key, old).uid);
-    } else {
+    const { addresses } = this.#options;
+    const [namespace, id] = [namespaceOf(key), `Endpoint/${key}`];
+    this.#ending.forget(namespace, id);
+    if (object !== undefined) {
       this.#endpoints.set(key, object);
-      this.#options.addresses.setEndpoint(key, knownEndpoint(key, object));
+      addresses.setEndpoint(key, knownEndpoint(key, object));
+      this.#join(key);
+      return;
     }
-    this.#join(key);
+    addresses.removeEndpoint(key, knownEndpoint(key, old).uid);
+    const remove = (): void => {
+      this.#endpoints.delete(key);
+      this.#join(key);
+    };
+    const pod = this.#pods.get(key);
+    const isOwn = podUidOf(old) === fieldAt(pod, "metadata", "uid");
+    const isUsed = pod !== undefined && isOwn && translatePod(pod) !== undefined;
+    if (isUsed) this.#ending.hold(namespace, id, remove);
+    else remove();
   }
 
   setNetwork(key: string, object: unknown): void {
@@ -144,6 +172,7 @@ export class ModelFeed {
     this.#options.compute.setDomain(name, domain);
     const hasOtherNames = this.#names.setDomain(name, domain?.dns);
     if (this.#setSurroundings(name, domain) || hasOtherNames) this.services.domainSet(name);
+    this.#options.onDomain(name, domain?.vni);
     const length = fieldAt(object, "spec", "networkPrefixLength");
     const networkLength = {
       4: Number(fieldAt(length, "ipv4") ?? 24),
@@ -177,8 +206,15 @@ export class ModelFeed {
   setNetworkPolicy(key: string, object: unknown, old: unknown): void {
     const id = `NetworkPolicy/${key}`;
     if (this.#isWrittenOn(id, object, old)) return;
-    const translation = object === undefined ? undefined : translateNetworkPolicy(object);
-    this.#setPolicy(id, translation, networkPolicyKind, object);
+    const namespace = namespaceOf(key);
+    this.#ending.forget(namespace, id);
+    if (object === undefined) {
+      const remove = (): void => this.#options.compute.setPolicy(id, undefined);
+      if (this.#podsByNamespace.has(namespace)) this.#ending.hold(namespace, id, remove);
+      else remove();
+      return;
+    }
+    this.#setPolicy(id, translateNetworkPolicy(object), networkPolicyKind, object);
   }
 
   setClusterNetworkPolicy(name: string, object: unknown, old: unknown): void {
@@ -268,7 +304,8 @@ export class ModelFeed {
     const domain = this.#domainOf(zone);
     const ips = (listOf(fieldAt(pod, "status", "podIPs")) ?? []).map((each) => fieldOf(each, "ip"));
     const addresses = ips.filter((ip) => typeof ip === "string");
-    return { uid, node, domain, request, problems, owner: ownerOf(pod), addresses };
+    const isEnding = this.#namespaces.get(zone)?.isEnding === true;
+    return { uid, node, domain, request, problems, owner: ownerOf(pod), addresses, isEnding };
   }
 
   /**
@@ -288,6 +325,10 @@ export class ModelFeed {
     const isComplete = joined !== undefined && joined.addresses.length > 0;
     this.#options.compute.setEndpoint(key, isComplete ? joined : undefined);
   }
+}
+
+function namespaceOf(key: string): string {
+  return key.slice(0, key.indexOf("/"));
 }
 
 /** What an object's annotations say of addresses. */

@@ -14,4 +14,6 @@ export interface PlacedPod {
   readonly owner: OwnerReference | undefined;
   /** What the pod's status says it has: an endpoint that was lost is made again with the same. */
   readonly addresses: readonly string[];
+  /** Its namespace is being deleted: nothing can be made for it any more. */
+  readonly isEnding: boolean;
 }

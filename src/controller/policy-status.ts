@@ -1,10 +1,12 @@
 // Puts each policy's status where users look for it: on the policy. Every kind has its own way.
 import type { ApiClient } from "../client/api-client.ts";
+import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { translateClusterNetworkPolicy } from "../kubernetes/cluster-network-policy.ts";
 import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
 import type { Stripped } from "./object-watch.ts";
 import { renderAnnotations, writeAnnotations } from "./policy-annotations.ts";
-import { writeConditions } from "./policy-conditions.ts";
+import { writeConditions } from "./conditions.ts";
+import { renderConditions } from "./policy-conditions.ts";
 import type { PolicyStatus } from "./policy-realisation.ts";
 
 /** Writes the status of one kind's policies. */
@@ -38,7 +40,8 @@ function clusterNetworkPolicyWriter(
     async write(object, status) {
       const { problems } = translateClusterNetworkPolicy(object);
       const conflicts = conflictsOf(object.metadata.name);
-      await writeConditions(client, object, { of: status, problems, conflicts, now: new Date() });
+      const wanted = renderConditions(status, problems, conflicts);
+      await writeConditions(client, clusterNetworkPolicyKind, object, { wanted, now: new Date() });
     },
   };
 }

@@ -2,6 +2,8 @@
 // everything has its own names; sources know nothing of one another.
 import type { ApiClient } from "../client/api-client.ts";
 import { type EventSink, subjectOf } from "../client/event-recorder.ts";
+import { domainKind } from "../kinds/domain.ts";
+import { namespaceKind } from "../kinds/namespace.ts";
 import { nodeKind } from "../kinds/node.ts";
 import type { Log } from "../runtime/log.ts";
 import { AddressWorker } from "./address-worker.ts";
@@ -13,14 +15,17 @@ import {
 import { PriorityConflicts } from "../kubernetes/priority-conflicts.ts";
 import { LoadBalancerFeed } from "./load-balancer-feed.ts";
 import { LoadBalancerWorker } from "./load-balancer-worker.ts";
+import { writeConditions } from "./conditions.ts";
+import { renderDomainConditions } from "./domain-conditions.ts";
 import { ModelFeed } from "./model-feed.ts";
 import type { AddressTimes } from "./network-keeper.ts";
-import { ObjectWatch, type WatchProgress } from "./object-watch.ts";
+import { ObjectWatch, type Stripped, type WatchProgress } from "./object-watch.ts";
 import { isNetworkReady, writeNetworkReady } from "./node-condition.ts";
 import type { PolicyStatus } from "./policy-realisation.ts";
 import { PolicyStatusQueue, type PolicyStatusTimings } from "./policy-status-queue.ts";
 import { type PolicyStatusWriters, policyStatusWriters } from "./policy-status.ts";
 import { type ModelInputs, SourceModel } from "./source-model.ts";
+import type { VniClaims } from "./vni-claims.ts";
 
 /** Where a source is read and written. */
 export interface SourceAccess {
@@ -49,6 +54,8 @@ export interface SourceOptions extends SourceAccess {
   /** When to write on policies and nodes what has come of them; not at all when `false`. */
   readonly writesStatus: PolicyStatusTimings | false;
   readonly inputs: ModelInputs;
+  /** VNIs of all sources' domains, by their names in the model. */
+  readonly vnis: Pick<VniClaims, "set" | "othersOf">;
   /** Something was set in the model. */
   readonly onChange: () => void;
   readonly metrics: SourceMetrics;
@@ -61,6 +68,7 @@ export class Source implements AsyncDisposable {
   readonly #addresses: AddressWorker;
   readonly #loadBalancers: LoadBalancerWorker;
   readonly #watch: ObjectWatch;
+  readonly #feed: ModelFeed;
   readonly #statuses: PolicyStatusQueue | undefined;
   readonly #writers: PolicyStatusWriters;
   readonly #options: SourceOptions;
@@ -94,17 +102,23 @@ export class Source implements AsyncDisposable {
     });
     const addresses = this.#addresses.controller;
     this.#loadBalancers = new LoadBalancerWorker({ client, events, log });
-    const feed = new ModelFeed({
+    this.#feed = new ModelFeed({
       compute: this.#model,
       addresses,
       events,
       conflicts,
       onPolicy: (id) => this.policyChanged(id),
+      onDomain: (domain, vni) => {
+        options.vnis.set(this.#model.idOf(domain), vni);
+        if (vni !== undefined) this.domainChanged(domain);
+      },
+      readNamespace: async (namespace) => await client.find(namespaceKind, { name: namespace }),
+      onChange: () => this.#isComplete && onChange(),
       log,
     });
     this.#watch = new ObjectWatch({
       client,
-      feed,
+      feed: this.#feed,
       loadBalancers: new LoadBalancerFeed(this.#loadBalancers.controller),
       events,
       log,
@@ -128,9 +142,19 @@ export class Source implements AsyncDisposable {
     return this.#addresses.pending + this.#loadBalancers.pending;
   }
 
+  /** Questions whose answers will say what goes out of the model. */
+  get undecided(): number {
+    return this.#feed.undecided;
+  }
+
   /** The status of a policy may be another. */
   policyChanged(id: string): void {
     this.#statuses?.add(id);
+  }
+
+  /** The status of a domain may be another. */
+  domainChanged(name: string): void {
+    this.#statuses?.add(`${domainKind.kind}/${name}`);
   }
 
   /** The node's switch has everything in force but what is named here. */
@@ -169,12 +193,28 @@ export class Source implements AsyncDisposable {
     const [kind = "", ...place] = id.split("/");
     const [name = "", namespace] = place.toReversed();
     const object = this.#watch.find(kind, namespace, name);
+    if (kind === domainKind.kind) {
+      if (object !== undefined) await this.#writeDomain(object);
+      return "done";
+    }
     const writer = this.#writers[kind];
     if (object === undefined || writer === undefined) return "done";
     const status = this.#options.statusOf(this.#model.idOf(id));
     if (isStarting && status.realised < status.nodes) return "later";
     await writer.write(object, status);
     return "done";
+  }
+
+  async #writeDomain(domain: Stripped): Promise<void> {
+    const { client, events, vnis } = this.#options;
+    const { metadata } = domain;
+    const others = vnis.othersOf(this.#model.idOf(metadata.name));
+    const wanted = renderDomainConditions(others);
+    await writeConditions(client, domainKind, domain, { wanted, now: new Date() });
+    const [{ message, reason }] = wanted;
+    if (others.length === 0) return;
+    const regarding = subjectOf(domainKind, metadata);
+    events.record({ regarding, type: "Warning", reason: `Vni${reason}`, message });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,6 +7,7 @@ import type { Schema } from "../apimachinery/schema.ts";
 import type { LabelSelectorObject } from "../apimachinery/selector.ts";
 import { tryParsePrefix, validateCidr } from "./address.ts";
 import { ageColumn, column, nameColumn, wideColumn } from "./column.ts";
+import { conditionsSchema, typed } from "./conditions-schema.ts";
 import { kubernetesSchema } from "./kubernetes-schema.ts";
 import { validateLabelSelector } from "./label-selector.ts";
 
@@ -18,11 +19,6 @@ const maxItems = 25;
 
 /** Exactly one field is set. */
 const oneOf = { minProperties: 1, maxProperties: 1 } as const;
-
-/** A schema of which only the type is TypeBox's business. */
-function typed<T>(own: Schema): Schema & Type.TUnsafe<T> {
-  return { ...own, ...Type.Unsafe<T>(own) };
-}
 
 function selector(description: string): Schema & Type.TUnsafe<LabelSelectorObject> {
   const component = kubernetesSchema("meta.LabelSelector");
@@ -229,27 +225,8 @@ const specSchema = Type.Object(
   { description: "What is wanted." },
 );
 
-interface Condition {
-  type: string;
-  status: string;
-  reason: string;
-  message: string;
-  lastTransitionTime: string;
-  observedGeneration?: number;
-}
-
 const statusSchema = Type.Object(
-  {
-    conditions: typed<Condition[]>({
-      type: "array",
-      items: kubernetesSchema("meta.Condition"),
-      "x-kubernetes-list-type": "map",
-      "x-kubernetes-list-map-keys": ["type"],
-      "x-kubernetes-patch-strategy": "merge",
-      "x-kubernetes-patch-merge-key": "type",
-      description: "What has become of it, by type.",
-    }),
-  },
+  { conditions: conditionsSchema },
   { description: "What has come of it." },
 );
 

@@ -8,6 +8,7 @@ import { tryParseSocketAddress } from "../net/socket-address.ts";
 import { tryParsePrefix, validateCidr } from "./address.ts";
 import { ageColumn, column, nameColumn } from "./column.ts";
 import { cidrText, immutable } from "./crd-constraints.ts";
+import { conditionsSchema } from "./conditions-schema.ts";
 import { customSchema, isobarGroup, type CustomObject } from "./custom-kind.ts";
 
 /** VXLAN network identifiers have 24 bits (RFC 7348 section 5). */
@@ -170,6 +171,7 @@ const specSchema = Type.Object(
 
 const statusSchema = Type.Object(
   {
+    conditions: Type.Optional(conditionsSchema),
     networks: Type.Optional(Type.Integer({ description: "How many networks it has." })),
     used: Type.Optional(
       Type.Integer({ description: "How many places of its networks are taken." }),

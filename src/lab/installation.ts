@@ -29,6 +29,7 @@ export interface InstallationOptions {
 export interface ControllerView {
   readonly seen: SeenByKind;
   readonly pendingAddresses: number;
+  readonly undecided: number;
   readonly agents: readonly { node: string; revision: number; confirmed: number }[];
 }
 

@@ -165,6 +165,10 @@ export class Lab implements AsyncDisposable {
       const detail = `not every ${unseen.join(", ")}`;
       return { awaited: "the controller has seen all objects", detail };
     }
+    if (controller.undecided > 0) {
+      const detail = `${controller.undecided} namespaces to ask about`;
+      return { awaited: "the controller knows what has gone", detail };
+    }
     if (controller.pendingAddresses > 0) {
       const detail = `${controller.pendingAddresses} pods to go`;
       return { awaited: "all pods have their addresses", detail };

@@ -522,6 +522,28 @@ describe("the pipeline on a switch", () => {
       assertOutput(await trace(arrive.packet, ...arrive.state), batch.port);
     });
 
+    test("between nodes while another domain claims the same VNI, and no longer", async () => {
+      const other = { kind: "domain", id: "other", vni: 77, pools: ["10.99.0.0/16"] } as const;
+      const incoming = `${fromN2},${tcp(db.v4, batch.v4, 80)}`;
+      const outgoing = `${fromBatch},${tcp(batch.v6, db.v6, 80)}`;
+      assertOutput(await trace(incoming), batch.port);
+      assertOutput(await trace(outgoing), tunnel);
+      await bridge.change(pipeline.apply({ upserts: [other], deletes: [] }));
+      assert.deepEqual(
+        pipeline.problems().map(({ message }) => message),
+        ["VNI 77 belongs to several domains", "VNI 77 belongs to several domains"],
+      );
+      assertMissed(await trace(incoming), "TunnelDomain");
+      assertMissed(await trace(outgoing), "Output");
+      assertOutput(await trace(open.packet, ...open.state), web.port);
+      await bridge.change(
+        pipeline.apply({ upserts: [], deletes: [{ kind: "domain", id: "other" }] }),
+      );
+      assert.deepEqual(pipeline.problems(), []);
+      assertOutput(await trace(incoming), batch.port);
+      assertOutput(await trace(outgoing), tunnel);
+    });
+
     test("when nothing is known at all", async () => {
       const empty = new Pipeline({ node: "n1", numbers: new LocalNumbers() });
       const counts = empty.apply({ upserts: [], deletes: [] });

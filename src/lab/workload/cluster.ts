@@ -104,8 +104,8 @@ export class Cluster implements AsyncDisposable {
   /** Nothing waits, and every pod runs. */
   get isSettled(): boolean {
     const queues = [this.#podQueue, this.#scheduleQueue, this.#deploymentQueue, this.#serviceQueue];
-    const others = Object.keys(this.podCounts()).filter((phase) => phase !== "Running");
-    return others.length === 0 && queues.every(({ size }) => size === 0);
+    const unsettled = Object.keys(this.podCounts()).filter((phase) => !settledPhases.has(phase));
+    return unsettled.length === 0 && queues.every(({ size }) => size === 0);
   }
 
   /** By kind, how far the API has been followed: the version seen, and how many objects there are. */
@@ -220,6 +220,9 @@ export class Cluster implements AsyncDisposable {
     });
   }
 }
+
+/** Pods that run, and those that have ended. */
+const settledPhases = new Set(["Running", "Succeeded", "Failed"]);
 
 function keyOf({ metadata: { namespace, name } }: KubeObject): string {
   return `${namespace ?? ""}/${name}`;
