@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { AgentMetrics } from "../src/agent/agent-metrics.ts";
+import { DnsMetrics } from "../src/agent/dns-metrics.ts";
 import { ServerMetrics } from "../src/apiserver/server-metrics.ts";
 import { ControllerMetrics } from "../src/controller/controller-metrics.ts";
 import type { MetricDescription, Metrics } from "../src/runtime/metrics.ts";
@@ -14,7 +15,7 @@ function unread(): never {
 }
 
 const components: Readonly<Record<string, Metrics>> = {
-  agent: new AgentMetrics(unread).metrics,
+  agent: new DnsMetrics(new AgentMetrics(unread).metrics, unread).metrics,
   controller: new ControllerMetrics(unread).metrics,
   apiserver: new ServerMetrics(unread).metrics,
 };

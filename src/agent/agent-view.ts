@@ -2,6 +2,7 @@
 import type { AgentStatus } from "../southbound/attachment.ts";
 import type { AgentReadings } from "./agent-metrics.ts";
 import type { ControllerLink } from "./controller-link.ts";
+import type { DnsService } from "./dns-service.ts";
 import type { FlowReconciler } from "./flow-reconciler.ts";
 import type { NodeKeeper } from "./node-keeper.ts";
 import type { NodeState } from "./node-state.ts";
@@ -16,6 +17,7 @@ export interface ViewedParts {
   readonly database: Pick<SwitchDatabase, "ports">;
   readonly keeper: Pick<NodeKeeper, "report">;
   readonly duties: { readonly size: number };
+  readonly dns: Pick<DnsService, "addresses" | "services">;
 }
 
 export function readingsOf({ link, state, flows, database, duties }: ViewedParts): AgentReadings {
@@ -34,9 +36,11 @@ export function readingsOf({ link, state, flows, database, duties }: ViewedParts
   };
 }
 
-export function statusOf({ node, link, state, flows, database, keeper }: ViewedParts): AgentStatus {
+export function statusOf(parts: ViewedParts): AgentStatus {
+  const { node, link, state, flows, database, keeper, dns } = parts;
   const { controller, revision } = link;
   const { report } = keeper;
+  const { addresses, services } = dns;
   return {
     type: "status",
     node,
@@ -47,6 +51,7 @@ export function statusOf({ node, link, state, flows, database, keeper }: ViewedP
     resources: state.counts(),
     endpoints: attachedTo(database).map(({ endpoint: id, port }) => ({ id, port })),
     ...(report === undefined ? {} : { nodeReport: report }),
+    ...(addresses.length === 0 ? {} : { dns: { addresses, services } }),
   };
 }
 

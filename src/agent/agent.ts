@@ -52,7 +52,7 @@ import { TunnelPeers } from "./tunnel-peers.ts";
 const answerPatienceMs = 2_000;
 
 /** Work that is retried until it succeeds. */
-type Duty = "bridge" | "gateway" | "services" | "node" | "cni";
+type Duty = "bridge" | "gateway" | "services" | "node" | "cni" | "dns";
 /** `stragglers`: connections let in by packets that were on their way through the switch during the review. */
 type Review = "connections" | "stragglers";
 
@@ -172,16 +172,10 @@ export class Agent {
   }
 
   get #view(): ViewedParts {
-    const { node } = this.#config;
-    return {
-      node,
-      link: this.#link,
-      state: this.#state,
-      flows: this.#flows,
-      database: this.#database,
-      keeper: this.#keeper,
-      duties: this.#duties,
-    };
+    const [link, state, flows] = [this.#link, this.#state, this.#flows];
+    const [database, keeper, duties] = [this.#database, this.#keeper, this.#duties];
+    const { dns } = this.#names;
+    return { node: this.#config.node, link, state, flows, database, keeper, duties, dns };
   }
 
   get metrics(): Metrics {
@@ -202,7 +196,7 @@ export class Agent {
     const log = this.#log;
     this.#flows.change(this.#state.load());
     this.#services.update({ upserts: this.#state.all("service"), deletes: [] });
-    this.#names.restore();
+    this.#names.restore(stopped);
     this.#database.on("due", () => this.#due("bridge"));
     this.#database.on("ports", (names) => {
       this.#applyFacts(this.#facts.update(names, this.#database.ports()));
@@ -249,7 +243,7 @@ export class Agent {
       await this.#duties[Symbol.asyncDispose]();
       await this.#database[Symbol.asyncDispose]();
       this.#peers[Symbol.dispose]();
-      this.#names[Symbol.dispose]();
+      await this.#names[Symbol.asyncDispose]();
       this.#file.close();
       log.info("stopped");
     }
@@ -340,6 +334,8 @@ export class Agent {
       },
       endpointAt: (ofport) => this.#facts.endpointAt(ofport),
       onEnded: () => this.#reviews.add("connections"),
+      metrics: this.#metrics.metrics,
+      onDnsDue: () => this.#due("dns"),
     });
   }
 
@@ -403,6 +399,10 @@ export class Agent {
         break;
       case "node":
         await this.#keeper.tend();
+        this.#due("dns");
+        break;
+      case "dns":
+        await this.#names.dns.tend();
         break;
       case "cni": {
         const { cni } = this.#config;

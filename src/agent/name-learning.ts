@@ -1,18 +1,23 @@
-// Domain names on this node, joined: what endpoints look up is watched, kept and put in force.
+// Domain names on this node, joined: what endpoints look up is answered, watched, kept and put in force.
 import { parsePrefix } from "../net/address.ts";
 import type { PacketIn2 } from "../openflow/packet.ts";
 import type { LocalDelta } from "../pipeline/fact.ts";
 import type { Log } from "../runtime/log.ts";
+import type { Metrics } from "../runtime/metrics.ts";
 import type { Delta } from "../southbound/resources.ts";
 import type { OpenFlowClient } from "../switch/openflow-client.ts";
 import type { AgentConfig } from "./config.ts";
+import { DnsService } from "./dns-service.ts";
 import { DnsWatch } from "./dns-watch.ts";
 import { Lookups } from "./lookups.ts";
 import type { NodeState } from "./node-state.ts";
 import type { StateFile } from "./state-file.ts";
 
 export interface NameLearningOptions {
-  readonly config: Pick<AgentConfig, "node" | "dnsServers" | "dnsMinimumTtlSeconds">;
+  readonly config: Pick<
+    AgentConfig,
+    "node" | "dnsServers" | "dnsMinimumTtlSeconds" | "gatewayDomain" | "datapathType"
+  >;
   readonly state: NodeState;
   readonly file: StateFile;
   /** Has the switch changed; settles when it has confirmed. */
@@ -21,16 +26,22 @@ export interface NameLearningOptions {
   readonly endpointAt: (ofport: number) => string | undefined;
   /** The tracked connections are to be looked at. */
   readonly onEnded: () => void;
+  readonly metrics: Metrics;
+  /** The node's DNS is to be looked after. */
+  readonly onDnsDue: () => void;
   readonly log: Log;
 }
 
-export class NameLearning implements Disposable {
+export class NameLearning implements AsyncDisposable {
   readonly lookups: Lookups;
+  readonly dns: DnsService;
   readonly #node: string;
   readonly #state: NodeState;
   readonly #watch: DnsWatch;
 
-  constructor({ config, state, file, apply, endpointAt, onEnded, log }: NameLearningOptions) {
+  constructor(options: NameLearningOptions) {
+    const { config, state, file, apply, endpointAt, onEnded, onDnsDue: onDue, log } = options;
+    this.dns = new DnsService({ config, state, metrics: options.metrics, log, onDue });
     this.#node = config.node;
     this.#state = state;
     const onUnsaved = (err: unknown): void => log.error({ err }, "lookups cannot be stored");
@@ -48,19 +59,24 @@ export class NameLearning implements Disposable {
     });
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#watch[Symbol.dispose]();
     this.lookups[Symbol.dispose]();
+    await this.dns[Symbol.asyncDispose]();
   }
 
   /** Once the state is loaded: puts in force what the file says of endpoints that are still here. */
-  restore(): void {
+  restore(stopped: AbortSignal): void {
     const local = this.#state.all("endpoint").filter(({ node }) => node === this.#node);
     this.lookups.restore(new Map(local.map((endpoint) => [endpoint.id, endpoint])));
+    this.dns.load();
+    stopped.addEventListener("abort", () => void this.dns.leave());
   }
 
   /** Endpoints that come, go or become others. */
-  update({ upserts, deletes }: Delta): void {
+  update(delta: Delta): void {
+    const { upserts, deletes } = delta;
+    this.dns.update(delta);
     if (upserts.some((each) => each.kind === "group" && each.domainNames !== undefined)) {
       this.#watch.refresh();
     }
@@ -76,6 +92,7 @@ export class NameLearning implements Disposable {
 
   connected(client: OpenFlowClient): void {
     this.#watch.connected(client);
+    this.dns.connected(client);
   }
 
   take(packet: PacketIn2): void {

@@ -3,8 +3,10 @@ import { Backoff } from "../runtime/backoff.ts";
 import { pause } from "../runtime/lifecycle.ts";
 import type { Log } from "../runtime/log.ts";
 import { addFlow, deleteFlow } from "../openflow/flow-mod.ts";
+import type { Flow } from "../openflow/flow.ts";
 import type { PacketIn2 } from "../openflow/packet.ts";
 import { rejectMeter } from "../pipeline/rejection.ts";
+import { isResolverBeat } from "../pipeline/resolver-beat.ts";
 import { forgetClients, isLearnt } from "../pipeline/service-flows.ts";
 import { agentControllerId, isWatchBeat } from "../pipeline/watch-feature.ts";
 import { BundleError, OpenFlowError } from "../switch/errors.ts";
@@ -12,14 +14,17 @@ import { OpenFlowClient } from "../switch/openflow-client.ts";
 import { isBlock } from "./connection-review.ts";
 import type { FlowReconciler, FlowSwitch, Refusals, SwitchChanges } from "./flow-reconciler.ts";
 
+/** What comes and goes beside the flows that the pipeline wants. */
+function isOfOthers(flow: Flow): boolean {
+  return isBlock(flow) || isWatchBeat(flow) || isResolverBeat(flow) || isLearnt(flow);
+}
+
 /** The switch behind a client, as the reconciler needs it. */
 function flowSwitch(client: OpenFlowClient, { log, onBundle }: FollowOptions): FlowSwitch {
   return {
     dumpFlows: async () => {
       const entries = await client.dumpFlows();
-      return entries
-        .map(({ flow }) => flow)
-        .filter((flow) => !isBlock(flow) && !isWatchBeat(flow) && !isLearnt(flow));
+      return entries.map(({ flow }) => flow).filter((flow) => !isOfOthers(flow));
     },
     dumpGroups: async () =>
       await client.collect({ kind: "multipart-request", part: "groups", request: undefined }),

@@ -8,6 +8,7 @@ import { removeCni } from "./cni-installer.ts";
 import type { AgentConfig } from "./config.ts";
 import { deleteInterfaces, listInterfaces } from "./container-interface.ts";
 import { closeForwardChains } from "./forward-chains.ts";
+import { removeDnsTable } from "./dns-host.ts";
 import { removeKernelGuard } from "./kernel-guard.ts";
 import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
 import { removeNetfilter } from "./netfilter.ts";
@@ -31,6 +32,7 @@ export async function uninstall(config: AgentConfig, log: Log): Promise<void> {
   const [withSwitch] = await Promise.allSettled([removeFromSwitch(config)]);
   await deleteInterfaces([...(await listInterfaces())].filter(isAttachmentPort));
   await removeNetfilter(ownPorts.gateway.name);
+  await removeDnsTable();
   await removeNodeServices(ownPorts.gateway.name);
   await removeKernelGuard();
   await closeForwardChains();

@@ -29,6 +29,7 @@ function nodeStatus(node: string, agent: ProgramFact | undefined): Row {
     switchConnected: flag("switch_connected"),
     endpoints: read("attached_endpoints"),
     flows: read("flows"),
+    dns: flag("dns_listening"),
   };
 }
 

@@ -187,17 +187,18 @@ function stripPod(pod: Pod): Stripped {
   };
 }
 
-/** The references of its endpoints to pods and their hostnames are not needed. */
+/** The references of its endpoints to pods are not needed. */
 function stripSlice(slice: EndpointSlice): Stripped {
   const { addressType, ports, endpoints } = slice;
   return {
     metadata: stripMetadata(slice),
     addressType,
     ports,
-    endpoints: endpoints?.map(({ addresses, conditions, nodeName, hints }) => ({
+    endpoints: endpoints?.map(({ addresses, conditions, nodeName, hostname, hints }) => ({
       addresses,
       conditions,
       nodeName,
+      ...(hostname !== undefined && { hostname }),
       ...(hints && { hints }),
     })),
   };

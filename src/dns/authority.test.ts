@@ -15,7 +15,6 @@ const options: AuthorityOptions = {
   serverAddresses: [parseAddress("10.96.0.10"), parseAddress("fd00:10:96::10")],
   ttlSeconds: 5,
   serial: 7,
-  rotation: 0,
 };
 
 function exampleZone(): ServiceZone {
@@ -283,11 +282,9 @@ test("an alias that leads to itself fails instead of going on for ever", () => {
 
 test("equal records begin at another place each time", () => {
   const zone = exampleZone();
-  const firsts = [0, 1, 2, 3].map((rotation) => {
-    const verdict = new Authority(zone, { ...options, rotation }).answer({
-      name: "db.shop.svc.cluster.local",
-      type: 1,
-    });
+  const authority = new Authority(zone, options);
+  const firsts = Array.from({ length: 4 }, () => {
+    const verdict = authority.answer({ name: "db.shop.svc.cluster.local", type: 1 });
     assert.ok(verdict.kind === "reply");
     const [first] = verdict.reply.answers;
     return first === undefined ? "" : textOf(first).split(" ").at(-1);

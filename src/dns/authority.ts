@@ -23,8 +23,6 @@ export interface AuthorityOptions {
   readonly ttlSeconds: number;
   /** Rises with every change. */
   readonly serial: number;
-  /** Where lists of equal records begin, so that clients spread. */
-  readonly rotation: number;
 }
 
 export type Verdict =
@@ -46,6 +44,8 @@ function refuseAll(name: string): Answer {
 export class Authority {
   readonly #zone: ServiceZone;
   readonly #options: AuthorityOptions;
+  /** Where lists of equal records begin, so that clients spread. */
+  #rotation = 0;
 
   constructor(zone: ServiceZone, options: AuthorityOptions) {
     this.#zone = zone;
@@ -157,7 +157,8 @@ export class Authority {
   }
 
   #rotated(records: readonly Answer[]): readonly Answer[] {
-    const start = this.#options.rotation % records.length;
+    if (records.length === 1) return records;
+    const start = this.#rotation++ % records.length;
     return [...records.slice(start), ...records.slice(0, start)];
   }
 

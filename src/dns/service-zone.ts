@@ -88,6 +88,11 @@ export class ServiceZone {
     );
   }
 
+  /** How many Services are known. */
+  get services(): number {
+    return this.#entries.size;
+  }
+
   setService(id: string, service: Service | undefined): void {
     this.#change(id, (entry) => {
       entry.service = service;

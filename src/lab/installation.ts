@@ -42,6 +42,8 @@ const defaultDomain = {
     vni: 1,
     pools: ["10.128.0.0/14", "fd00:10:128::/48"],
     serviceCidrs: ["10.96.0.0/16", "fd00:10:96::/112"],
+    // Answered once there is such a Service.
+    dns: { service: "kube-system/kube-dns" },
   },
 };
 

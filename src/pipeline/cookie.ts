@@ -31,6 +31,8 @@ export const features = {
   watch: { code: 15, counts: "port" },
   /** Which backend a client has had; the switch makes these by itself. */
   affinity: { code: 16, counts: "service" },
+  /** Brings DNS queries to the node. */
+  resolver: { code: 17, counts: "none" },
 } as const satisfies Record<string, { code: number; counts: string }>;
 
 export type FeatureName = keyof typeof features;

@@ -109,6 +109,8 @@ export interface AgentStatus {
   readonly endpoints: readonly { readonly id: string; readonly port: string }[];
   /** Absent until the agent has looked. */
   readonly nodeReport?: NodeReport;
+  /** At which addresses the node answers DNS, and for how many Services; absent while it does not. */
+  readonly dns?: { readonly addresses: readonly string[]; readonly services: number };
 }
 
 /** For the executable to print, and to end with. */

@@ -39,7 +39,10 @@ test("names are told while the domain has DNS, each change alone, and nothing is
   const hosts = (...addresses: string[]) => ({
     addressType: "IPv4" as const,
     ports: [{ name: "sql", port: 5432 }],
-    endpoints: addresses.map((address) => ({ addresses: [address] })),
+    endpoints: addresses.map((address) => ({
+      addresses: [address],
+      hostname: `db${address.at(-1)}`,
+    })),
   });
   const place = { namespace: "shop", name: "db-1" };
   await client.create(endpointSliceKind, {
@@ -65,6 +68,14 @@ test("names are told while the domain has DNS, each change alone, and nothing is
   const all = ["kube-system/kube-dns", "shop/db", "shop/db 10.1.0.1", "shop/db 10.1.0.2"];
   await agent.until(() => named().length === all.length);
   assert.deepEqual(named(), all);
+  assert.deepEqual(agent.resources.get("host/shop/db 10.1.0.2"), {
+    kind: "host",
+    id: "shop/db 10.1.0.2",
+    record: "shop/db",
+    address: "10.1.0.2",
+    hostname: "db2",
+    ports: [{ name: "sql", protocol: "TCP", port: 5432 }],
+  });
   const domain = agent.resources.get("domain/default");
   assert.ok(domain?.kind === "domain");
   assert.deepEqual(domain.dns, {

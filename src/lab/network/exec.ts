@@ -7,16 +7,26 @@ const terminalSignals = ["SIGINT", "SIGQUIT"] as const;
 
 function ignore(): void {}
 
+/** In a mount namespace of its own, with another resolv.conf. */
+const withResolver = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
+
 /**
  * Runs a program in the network namespace with this process's terminal.
  * @returns its exit code; 128 and the signal's number when a signal ended it.
+ * @param resolverFile takes the place of /etc/resolv.conf for the program.
  * @throws {LabError} when it cannot be started.
  */
 export async function execInNetns(
   netns: string,
   command: readonly [string, ...string[]],
+  { resolverFile }: { readonly resolverFile?: string } = {},
 ): Promise<number> {
-  const child = spawn("nsenter", [`--net=${netns}`, "--", ...command], { stdio: "inherit" });
+  const resolver =
+    resolverFile === undefined
+      ? []
+      : ["unshare", "--mount", "sh", "-c", withResolver, resolverFile];
+  const argv = [`--net=${netns}`, "--", ...resolver, ...command];
+  const child = spawn("nsenter", argv, { stdio: "inherit" });
   for (const name of terminalSignals) process.on(name, ignore);
   try {
     return await new Promise<number>((resolve, reject) => {
