@@ -25,8 +25,10 @@ import { ConnectionTable } from "./connection-table.ts";
 import { findControlSocket } from "./control-socket.ts";
 import { ControllerDirectory } from "./controller-directory.ts";
 import { ControllerLink } from "./controller-link.ts";
+import { type Duty, type Review, type StackDuty, errorsOf } from "./duty.ts";
 import { FlowReconciler } from "./flow-reconciler.ts";
 import { GatewayKeeper } from "./gateway-keeper.ts";
+import { HealthChecks } from "./health-checks.ts";
 import { guardKernel } from "./kernel-guard.ts";
 import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
 import { listenLocally } from "./local-server.ts";
@@ -51,17 +53,8 @@ import { TunnelPeers } from "./tunnel-peers.ts";
 /** An answer that waits longer for the switch goes on without having been confirmed: it only lets less through. */
 const answerPatienceMs = 2_000;
 
-/** Work that is retried until it succeeds. */
-type Duty = "bridge" | "gateway" | "services" | "node" | "cni" | "dns";
-/** `stragglers`: connections let in by packets that were on their way through the switch during the review. */
-type Review = "connections" | "stragglers";
-
 /** After this long what the node's own stack does not do is an error of its domain, and the rest is confirmed. */
 const gatewayTimeoutMs = 10_000;
-const nodeDuties = {
-  gateway: "the node's way into the domain cannot be made",
-  services: "node ports and external addresses cannot be taken",
-} as const;
 
 export class Agent {
   readonly #config: AgentConfig;
@@ -80,6 +73,7 @@ export class Agent {
   readonly #pending: PendingRequests;
   readonly #names: NameLearning;
   readonly #review: ConnectionReview;
+  readonly #health: HealthChecks;
   readonly #duties: WorkQueue<Duty>;
   readonly #reviews: WorkQueue<Review>;
   readonly #peers = new TunnelPeers();
@@ -153,6 +147,7 @@ export class Agent {
       namedOnDelete: () => namesDatapath(inspection.version),
     });
     this.#names = this.#openNames();
+    this.#health = new HealthChecks({ ...config, isHealthy: () => !this.#unavailable(), log });
     const seen = { state: this.#state, table, lookups: this.#names.lookups };
     this.#review = new ConnectionReview({ ...seen, control, log });
     const onError = this.#noteFailure.bind(this);
@@ -197,6 +192,7 @@ export class Agent {
     this.#flows.change(this.#state.load());
     this.#services.update({ upserts: this.#state.all("service"), deletes: [] });
     this.#names.restore(stopped);
+    this.#health.restore(this.#state);
     this.#database.on("due", () => this.#due("bridge"));
     this.#database.on("ports", (names) => {
       this.#applyFacts(this.#facts.update(names, this.#database.ports()));
@@ -237,6 +233,7 @@ export class Agent {
       failed.abort();
       await server.close();
       this.#pending[Symbol.dispose]();
+      await this.#health[Symbol.asyncDispose]();
       await rm(socket, { force: true });
       clearTimeout(this.#stragglers);
       await this.#reviews[Symbol.asyncDispose]();
@@ -265,6 +262,7 @@ export class Agent {
     this.#allowChanges();
     this.#readiness.changed();
     this.#names.update(delta);
+    this.#health.update(delta);
     const concernsGateway = [...delta.upserts, ...delta.deletes].some(
       ({ kind }) => kind === "domain" || kind === "node",
     );
@@ -288,10 +286,9 @@ export class Agent {
   }
 
   /** Has the node's own stack do its part; what cannot be done is an error of its domain. */
-  async #errorsOf(duty: "gateway" | "services", signal: AbortSignal): Promise<Ack["errors"]> {
-    if (await this.#succeeds(duty, signal)) return [];
-    const resource = { kind: "domain", id: this.#config.gatewayDomain } as const;
-    return [{ resource, message: `${nodeDuties[duty]}: see the node's log` }];
+  async #errorsOf(duty: StackDuty, signal: AbortSignal): Promise<Ack["errors"]> {
+    const isDone = await this.#succeeds(duty, signal);
+    return isDone ? [] : errorsOf(duty, this.#config.gatewayDomain);
   }
 
   /** Whether it is done in time; it goes on in any case. */

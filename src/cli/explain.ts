@@ -4,6 +4,7 @@ import { translateCluster } from "../kubernetes/cluster.ts";
 import { resolvePods } from "../lab/ends.ts";
 import { labPaths } from "../lab/paths.ts";
 import type { ExternalHost } from "../lab/protocol.ts";
+import { isServiceName } from "../lab/service-target.ts";
 import { requireLab } from "../lab/start.ts";
 import { tryParseAddress } from "../net/address.ts";
 import type { Protocol } from "../net/protocol.ts";
@@ -11,6 +12,7 @@ import { type Explanation, explain as explainPacket } from "../policy/explain.ts
 import type { Packet, PacketEnd } from "../policy/packet.ts";
 import { PolicyModel } from "../policy/policy-model.ts";
 import { CliError } from "./errors.ts";
+import { explainService, formatServiceExplanation, serviceTargetOf } from "./explain-service.ts";
 import { type OutputFormat, print } from "./output.ts";
 import { fetchPolicyObjects } from "./policy-objects.ts";
 
@@ -48,8 +50,11 @@ function parseEnd(text: string, objects: readonly unknown[]): PacketEnd {
   if (tryParseAddress(text) !== undefined) return { kind: "address", address: text };
   if (!text.includes("/")) {
     throw new CliError(
-      `expected NAMESPACE/POD, an address or an external host of the lab, got "${text}"`,
+      `expected NAMESPACE/POD, svc/NAMESPACE/NAME, an address or an external host of the lab, got "${text}"`,
     );
+  }
+  if (isServiceName(text)) {
+    throw new CliError(`expected svc/NAMESPACE/NAME as destination, got "${text}"`);
   }
   const [pod] = resolvePods(objects, text);
   if (pod === undefined) throw new CliError(`there is no pod ${text}`);
@@ -98,7 +103,15 @@ export async function explain(options: ExplainOptions): Promise<void> {
   const path = options.kubeconfig ?? labPaths(lab).kubeconfig;
   const client = new ApiClient(loadKubeconfig(path), "isobar-explain");
   try {
-    const explanation = explainConnection(await fetchPolicyObjects(client), query);
+    const objects = await fetchPolicyObjects(client);
+    const target = serviceTargetOf(objects, query.destination);
+    if (target !== undefined) {
+      const asked = { source: parseEnd(query.source, objects), service: parseService(port) };
+      const explanation = explainService(objects, target, asked);
+      print(options.output, explanation, () => formatServiceExplanation(options, explanation));
+      return;
+    }
+    const explanation = explainConnection(objects, query);
     print(options.output, explanation, () => formatExplanation(options, explanation));
   } finally {
     await client.close();

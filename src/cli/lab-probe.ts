@@ -1,13 +1,21 @@
 import type { Family } from "../net/address.ts";
 import { tryParseAddress } from "../net/address.ts";
+import { fieldOf } from "../kubernetes/json.ts";
 import { resolvePods } from "../lab/ends.ts";
 import { request } from "../lab/lab-client.ts";
 import { type End, endsOf, formatPort, parsePort, probesBetween } from "../lab/matrix.ts";
 import { labPaths } from "../lab/paths.ts";
 import type { ProbeResult, ProbeSpec } from "../lab/protocol.ts";
+import {
+  type ServiceTarget,
+  findService,
+  isServiceName,
+  parseServiceTarget,
+  serviceEnd,
+} from "../lab/service-target.ts";
 import { requireLab } from "../lab/start.ts";
 import { CliError } from "./errors.ts";
-import { fetchPods } from "./lab-pods.ts";
+import { fetchPodsAndServices } from "./lab-pods.ts";
 import { type OutputFormat, formatTable, print } from "./output.ts";
 
 export interface LabProbeOptions {
@@ -44,16 +52,28 @@ export async function runProbes(
 function chooseEnds(
   names: readonly string[],
   ends: readonly End[],
-  pods: readonly unknown[],
+  objects: readonly unknown[],
 ): End[] {
   if (names.length === 0) return [...ends];
   return names.flatMap((name) => {
     if (tryParseAddress(name) !== undefined) return [{ name, ports: [] }];
-    const found = new Set([name, ...resolvePods(pods, name)]);
+    const target = parseServiceTarget(name);
+    if (target !== undefined) return [chooseService(target, objects)];
+    const found = new Set([name, ...resolvePods(objects, name)]);
     const chosen = ends.filter((end) => found.has(end.name));
     if (chosen.length === 0) throw new CliError(`there is no running pod or external host ${name}`);
     return chosen;
   });
+}
+
+/** @throws {CliError} */
+function chooseService(target: ServiceTarget, objects: readonly unknown[]): End {
+  const service = findService(objects, target);
+  const name = `${target.namespace}/${target.name}`;
+  if (service === undefined) throw new CliError(`there is no Service ${name}`);
+  const end = serviceEnd(service, target);
+  if (end.ports.length > 0) return end;
+  throw new CliError(`Service ${name} has no port ${target.port ?? "at all"}`);
 }
 
 function parsePorts(texts: readonly string[]): ReturnType<typeof parsePort>[] {
@@ -64,14 +84,20 @@ function parsePorts(texts: readonly string[]): ReturnType<typeof parsePort>[] {
   });
 }
 
+/** Who has answered for a Service: elsewhere it is no news. */
+function answererOf({ to, answeredBy }: ProbeResult): string {
+  return isServiceName(to) && answeredBy !== undefined ? `answered by ${answeredBy}` : "";
+}
+
 export async function labProbe(options: LabProbeOptions): Promise<void> {
   const paths = labPaths(options.lab);
   const ports = parsePorts(options.port).filter((port) => port !== undefined);
   const { externalHosts } = await requireLab(paths);
-  const pods = await fetchPods(paths);
+  const objects = await fetchPodsAndServices(paths);
+  const pods = objects.filter((object) => fieldOf(object, "kind") === "Pod");
   const ends = endsOf(pods, externalHosts);
   const sources = chooseEnds(options.from, ends, pods);
-  const targets = chooseEnds(options.to, ends, pods).map((end) =>
+  const targets = chooseEnds(options.to, ends, objects).map((end) =>
     ports.length === 0 ? end : { ...end, ports },
   );
   const probes = probesBetween(sources, targets, options.family);
@@ -88,7 +114,7 @@ export async function labProbe(options: LabProbeOptions): Promise<void> {
         formatPort(result),
         result.verdict,
         String(Math.round(result.milliseconds)),
-        result.message ?? "",
+        result.message ?? answererOf(result),
       ]),
     );
   const records = results.map(({ protocol, port, ...result }) => ({

@@ -1,15 +1,17 @@
-// The objects that say what policies mean, as an API server holds them now.
+// The objects that say what policies mean, and where Services lead, as an API server holds them now.
 import { StatusError } from "../apimachinery/errors.ts";
 import type { KindDefinition } from "../apimachinery/kind.ts";
 import { apiVersionOf } from "../apimachinery/object.ts";
 import type { ApiClient } from "../client/api-client.ts";
 import { clusterNetworkPolicyKind } from "../kinds/cluster-network-policy.ts";
 import { domainKind } from "../kinds/domain.ts";
+import { endpointSliceKind } from "../kinds/endpoint-slice.ts";
 import { endpointKind } from "../kinds/endpoint.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { networkPolicyKind } from "../kinds/network-policy.ts";
 import { nodeKind } from "../kinds/node.ts";
 import { podKind } from "../kinds/pod.ts";
+import { serviceKind } from "../kinds/service.ts";
 
 /** Nothing where the server does not have the kind. */
 async function ifServed(list: Promise<unknown[]>): Promise<unknown[]> {
@@ -36,6 +38,8 @@ export async function fetchPolicyObjects(client: ApiClient): Promise<unknown[]> 
     list(networkPolicyKind),
     ifServed(list(clusterNetworkPolicyKind)),
     list(domainKind),
+    list(serviceKind),
+    list(endpointSliceKind),
   ]);
   return lists.flat();
 }

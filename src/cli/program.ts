@@ -143,7 +143,7 @@ export function createProgram(): Command {
     .command("explain")
     .description("say which policy and rule decide whether a connection opens, and what is missing")
     .argument("<source>", "NAMESPACE/POD, an address or an external host")
-    .argument("<destination>", "as the source")
+    .argument("<destination>", "as the source, or svc/NAMESPACE/NAME")
     .argument("<port>", "such as tcp/80, udp/53 or icmp")
     .addOption(labOption())
     .option("--kubeconfig <file>", "ask this API server instead of the lab's")

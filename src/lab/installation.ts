@@ -12,6 +12,7 @@ import { nodeKind } from "../kinds/node.ts";
 import { connectStream } from "../runtime/message-stream.ts";
 import { CniRuntime, buildCniExecutable } from "./cni-runtime.ts";
 import { LabError } from "./errors.ts";
+import { openFront } from "./network/front.ts";
 import type { LabNetwork } from "./network/lab-network.ts";
 import type { LabNode } from "./network/lab-node.ts";
 import { recordProcess } from "./network/processes.ts";
@@ -57,12 +58,16 @@ const statusTimeoutMs = 2_000;
 
 export class Installation implements AsyncDisposable {
   readonly #paths: LabPaths;
+  readonly #network: LabNetwork;
   readonly #supervisor = new Supervisor();
+  /** By which pods reach the API server. */
+  #front: Disposable | undefined;
   readonly #runtimes: ReadonlyMap<string, CniRuntime>;
 
-  private constructor(paths: LabPaths, nodes: readonly LabNode[]) {
+  private constructor(paths: LabPaths, network: LabNetwork) {
     this.#paths = paths;
-    const runtimes = nodes.map(({ name, netns }) => {
+    this.#network = network;
+    const runtimes = network.nodes.map(({ name, netns }) => {
       return [name, new CniRuntime({ ...this.#cniFolders(name), nodeNetns: netns })] as const;
     });
     this.#runtimes = new Map(runtimes);
@@ -70,7 +75,7 @@ export class Installation implements AsyncDisposable {
 
   static async start({ paths, network, onProgress }: InstallationOptions): Promise<Installation> {
     await buildCniExecutable();
-    const installation = new Installation(paths, network.nodes);
+    const installation = new Installation(paths, network);
     try {
       onProgress("starting the API server, the controller and the agents");
       await installation.#startApiServer();
@@ -129,6 +134,7 @@ export class Installation implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#front?.[Symbol.dispose]();
     await this.#supervisor.stop();
   }
 
@@ -139,10 +145,12 @@ export class Installation implements AsyncDisposable {
     this.#start("apiserver", {
       data: join(directory, "objects.db"),
       listen: `127.0.0.1:${port}`,
+      "advertise-address": this.#network.router,
       "cert-dir": join(directory, "certificates"),
       "kubeconfig-out": kubeconfig,
       name: `isobar-${this.#paths.name}`,
     });
+    this.#front = openFront({ netns: this.#network.fabricNetns, port, toPort: port });
     const deadline = performance.now() + startTimeoutMs;
     while (!existsSync(kubeconfig)) {
       if (performance.now() > deadline) {

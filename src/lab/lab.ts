@@ -17,6 +17,7 @@ import { Installation } from "./installation.ts";
 import { parsePort } from "./matrix.ts";
 import type { LabPaths } from "./paths.ts";
 import type { ExternalHost, LabNodeStatus, LabStatus, ProbeResult, ProbeSpec } from "./protocol.ts";
+import { parseServiceTarget, serviceAddressOf } from "./service-target.ts";
 import { Cluster } from "./workload/cluster.ts";
 import type { PodActions, PodIdentity } from "./workload/kubelet.ts";
 
@@ -288,6 +289,10 @@ export class Lab implements AsyncDisposable {
 
   #addressOf(name: string, family: Family): string | undefined {
     if (tryParseAddress(name) !== undefined) return name;
+    const target = parseServiceTarget(name);
+    if (target !== undefined) {
+      return serviceAddressOf(this.#cluster.service(`${target.namespace}/${target.name}`), family);
+    }
     const hosts = [...this.#network.nodes, ...this.#network.externalHosts];
     const addresses =
       hosts.find((host) => host.name === name)?.addresses ?? this.#cluster.addressesOfPod(name);

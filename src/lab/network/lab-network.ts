@@ -208,6 +208,16 @@ export class LabNetwork {
     return this.podNetns(pod);
   }
 
+  /** Path of the network namespace in which everything meets. */
+  get fabricNetns(): string {
+    return netnsPath(this.#plan.fabric);
+  }
+
+  /** The fabric's own address on the nodes' network. */
+  get router(): string {
+    return underlayRouters[0].split("/")[0] ?? "";
+  }
+
   /** Path of a pod's network namespace, whether there is one or not. */
   podNetns(pod: string): string {
     return netnsPath(podNetns(this.name, pod));

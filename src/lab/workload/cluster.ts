@@ -101,6 +101,10 @@ export class Cluster implements AsyncDisposable {
     return this.#kubelet.running.get(key)?.addresses ?? [];
   }
 
+  service(key: string): Service | undefined {
+    return this.#services.get(...placeOfKey(key));
+  }
+
   /** Nothing waits, and every pod runs. */
   get isSettled(): boolean {
     const queues = [this.#podQueue, this.#scheduleQueue, this.#deploymentQueue, this.#serviceQueue];
