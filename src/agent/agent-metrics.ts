@@ -3,6 +3,7 @@ import type { Counter, Histogram } from "prom-client";
 import { Metrics } from "../runtime/metrics.ts";
 import type { OpenFlowClient } from "../switch/openflow-client.ts";
 import { type DroppedPackets, readDroppedPackets } from "./dropped-packets.ts";
+import type { ConnectionFill } from "./connection-table.ts";
 import type { FlowCounters } from "./flow-reconciler.ts";
 
 /** What is read from the agent's parts when somebody asks. */
@@ -18,6 +19,7 @@ export interface AgentReadings {
   readonly resources: Readonly<Record<string, number>>;
   readonly attachedEndpoints: number;
   readonly pendingDuties: number;
+  readonly connections: () => Promise<ConnectionFill>;
 }
 
 /** Asking the switch costs it a walk over its flows. */
@@ -76,6 +78,7 @@ export class AgentMetrics {
     });
     this.#addReadings(read);
     this.#addFlowReadings(read);
+    this.#addConnections(read);
     metrics.readCounter(
       {
         name: "dropped_packets_total",
@@ -161,6 +164,28 @@ export class AgentMetrics {
         help: "Connections to the switch on which its flows were read back.",
       },
       () => read().counters.resyncs,
+    );
+  }
+
+  #addConnections(read: () => AgentReadings): void {
+    const gauge = (name: string, help: string, value: (fill: ConnectionFill) => number): void =>
+      this.metrics.gauge({ name, help }, async () => {
+        try {
+          return [[{}, value(await read().connections())]];
+        } catch {
+          // Without the switch nobody knows.
+          return [];
+        }
+      });
+    gauge(
+      "connections",
+      "Connections that the datapath tracks; the kernel's has the node's own among them.",
+      ({ connections }) => connections,
+    );
+    gauge(
+      "connections_limit",
+      "How many it can track; new ones beyond that are dropped.",
+      ({ limit }) => limit,
     );
   }
 

@@ -1,6 +1,7 @@
 // What the agent shows of itself: to Prometheus, and on its socket.
 import type { AgentStatus } from "../southbound/attachment.ts";
 import type { AgentReadings } from "./agent-metrics.ts";
+import type { ConnectionTable } from "./connection-table.ts";
 import type { ControllerLink } from "./controller-link.ts";
 import type { DnsService } from "./dns-service.ts";
 import type { FlowReconciler } from "./flow-reconciler.ts";
@@ -18,9 +19,11 @@ export interface ViewedParts {
   readonly keeper: Pick<NodeKeeper, "report">;
   readonly duties: { readonly size: number };
   readonly dns: Pick<DnsService, "addresses" | "services">;
+  readonly connections: Pick<ConnectionTable, "fill">;
 }
 
-export function readingsOf({ link, state, flows, database, duties }: ViewedParts): AgentReadings {
+export function readingsOf(parts: ViewedParts): AgentReadings {
+  const { link, state, flows, database, duties, connections } = parts;
   const { controller, revision } = link;
   return {
     controllerConnected: controller !== undefined,
@@ -33,6 +36,7 @@ export function readingsOf({ link, state, flows, database, duties }: ViewedParts
     resources: state.counts(),
     attachedEndpoints: attachedTo(database).length,
     pendingDuties: duties.size,
+    connections: async () => await connections.fill(),
   };
 }
 

@@ -21,7 +21,7 @@ import { installConflist, installExecutable } from "./cni-installer.ts";
 import { CniService } from "./cni-service.ts";
 import type { AgentConfig } from "./config.ts";
 import { ConnectionReview, mayRevoke } from "./connection-review.ts";
-import { ConnectionTable } from "./connection-table.ts";
+import { type ConnectionTable, openConnections } from "./connection-table.ts";
 import { findControlSocket } from "./control-socket.ts";
 import { ControllerDirectory } from "./controller-directory.ts";
 import { ControllerLink } from "./controller-link.ts";
@@ -35,7 +35,6 @@ import { listenLocally } from "./local-server.ts";
 import { NameLearning } from "./name-learning.ts";
 import { NodeInspection } from "./node-inspection.ts";
 import { NodeKeeper } from "./node-keeper.ts";
-import { namesDatapath } from "./node-report.ts";
 import { NodeServices } from "./node-services.ts";
 import { NodeState } from "./node-state.ts";
 import { watchNode } from "./node-watch.ts";
@@ -72,6 +71,7 @@ export class Agent {
   readonly #cni: CniService;
   readonly #pending: PendingRequests;
   readonly #names: NameLearning;
+  readonly #connections: ConnectionTable;
   readonly #review: ConnectionReview;
   readonly #health: HealthChecks;
   readonly #duties: WorkQueue<Duty>;
@@ -142,13 +142,10 @@ export class Agent {
     });
     this.#pending = new PendingRequests({ folder: `${config.socket}.pending`, log });
     const control = (): string => findControlSocket(config.rundir);
-    const table = new ConnectionTable(control, {
-      datapath: `${config.datapathType}@ovs-${config.datapathType}`,
-      namedOnDelete: () => namesDatapath(inspection.version),
-    });
+    this.#connections = openConnections(config, () => inspection.version, control);
     this.#names = this.#openNames();
     this.#health = new HealthChecks({ ...config, isHealthy: () => !this.#unavailable(), log });
-    const seen = { state: this.#state, table, lookups: this.#names.lookups };
+    const seen = { state: this.#state, table: this.#connections, lookups: this.#names.lookups };
     this.#review = new ConnectionReview({ ...seen, control, log });
     const onError = this.#noteFailure.bind(this);
     this.#duties = new WorkQueue<Duty>({
@@ -170,9 +167,10 @@ export class Agent {
     const [link, state, flows] = [this.#link, this.#state, this.#flows];
     const [database, keeper, duties] = [this.#database, this.#keeper, this.#duties];
     const { dns } = this.#names;
-    return { node: this.#config.node, link, state, flows, database, keeper, duties, dns };
+    const connections = this.#connections;
+    const parts = { link, state, flows, database, keeper, duties, dns, connections };
+    return { node: this.#config.node, ...parts };
   }
-
   get metrics(): Metrics {
     return this.#metrics.metrics;
   }
@@ -312,10 +310,7 @@ export class Agent {
   #openFacts(): PortFacts {
     return new PortFacts({
       gatewayDomain: this.#config.gatewayDomain,
-      uidsOf: (id) => {
-        const endpoint = this.#state.get("endpoint", id);
-        return endpoint && (endpoint.uids ?? []);
-      },
+      uidsOf: (id) => this.#state.uidsOf(id),
     });
   }
 

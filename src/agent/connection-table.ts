@@ -1,6 +1,9 @@
 // Connections that the switch's datapath tracks, as the dpctl commands of ovs-vswitchd(8) list and delete them.
+import { readFile } from "node:fs/promises";
 import { PeerError } from "../switch/errors.ts";
 import { UnixctlConnection, unixctl } from "../switch/unixctl.ts";
+import type { AgentConfig } from "./config.ts";
+import { namesDatapath } from "./node-report.ts";
 
 export interface TrackedConnection {
   /** Protocol number, e.g. 6. */
@@ -87,6 +90,12 @@ export function formatTuple(connection: TrackedConnection): string {
   return fields.join(",");
 }
 
+export interface ConnectionFill {
+  readonly connections: number;
+  /** New connections beyond it are dropped. */
+  readonly limit: number;
+}
+
 /** How commands name the datapath. */
 export interface DatapathName {
   /** E.g. `netdev@ovs-netdev`. */
@@ -115,6 +124,22 @@ export class ConnectionTable {
     return text.split("\n").flatMap((line) => parseConnection(line) ?? []);
   }
 
+  /** How many there are, and how many there can be. @throws {UnavailableError} @throws {PeerError} @throws {Error} */
+  async fill(): Promise<ConnectionFill> {
+    const { datapath } = this.#datapath;
+    if (datapath.startsWith("system@")) {
+      // The kernel's table, which the node's own connections are in as well.
+      return { connections: await readCount("count"), limit: await readCount("max") };
+    }
+    using control = await UnixctlConnection.open(this.#control());
+    const [connections, limit] = await Promise.all(
+      ["dpctl/ct-get-nconns", "dpctl/ct-get-maxconns"].map(async (command) =>
+        Number(await control.run(command, [datapath])),
+      ),
+    );
+    return { connections: connections ?? NaN, limit: limit ?? NaN };
+  }
+
   /**
    * The next packet of each of them begins a new connection. One that is gone already is no error.
    * @throws {UnavailableError} @throws {PeerError}
@@ -134,6 +159,23 @@ export class ConnectionTable {
       await Promise.all(connections.slice(from, from + deletionsAtOnce).map(remove));
     }
   }
+}
+
+/** Of the datapath that the agent's bridge has. `control` gives the path of ovs-vswitchd's control socket. */
+export function openConnections(
+  { datapathType }: Pick<AgentConfig, "datapathType">,
+  switchVersion: () => string | undefined,
+  control: () => string,
+): ConnectionTable {
+  return new ConnectionTable(control, {
+    datapath: `${datapathType}@ovs-${datapathType}`,
+    namedOnDelete: () => namesDatapath(switchVersion()),
+  });
+}
+
+/** nf_conntrack-sysctl.rst. */
+async function readCount(name: "count" | "max"): Promise<number> {
+  return Number(await readFile(`/proc/sys/net/netfilter/nf_conntrack_${name}`, "utf8"));
 }
 
 function fieldsOf(text: string): Map<string, string> {

@@ -102,6 +102,12 @@ export class NodeState {
     return this.#held[kind].get(id)?.resource;
   }
 
+  /** Of an endpoint's object; `undefined` for an endpoint that is not known. */
+  uidsOf(id: string): readonly string[] | undefined {
+    const endpoint = this.get("endpoint", id);
+    return endpoint && (endpoint.uids ?? []);
+  }
+
   all<Kind extends ResourceKind>(kind: Kind): readonly ResourceOf<Kind>[] {
     return Array.from(this.#held[kind].values(), ({ resource }) => resource);
   }

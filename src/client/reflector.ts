@@ -60,6 +60,7 @@ export class Reflector<T extends KubeObject, S> {
   /** Undefined when the next thing is to list. */
   #resourceVersion: string | undefined;
   #paged = true;
+  #heardMs: number | undefined;
 
   constructor(options: ReflectorOptions<T, S>) {
     this.#options = options;
@@ -75,6 +76,14 @@ export class Reflector<T extends KubeObject, S> {
   /** The server's revision that the copy shows. Undefined before the first list and while it must be repeated. */
   get resourceVersion(): string | undefined {
     return this.#resourceVersion;
+  }
+
+  /**
+   * How long ago the server last told how things are, be it that nothing has changed, which it does each minute: what the
+   * copy shows is at most so old. Undefined before the first list.
+   */
+  get silentMs(): number | undefined {
+    return this.#heardMs === undefined ? undefined : performance.now() - this.#heardMs;
   }
 
   get size(): number {
@@ -132,6 +141,7 @@ export class Reflector<T extends KubeObject, S> {
     } while (token !== undefined && token !== "");
     for (const key of missing) this.#delete(key);
     this.#resourceVersion = resourceVersion;
+    this.#heardMs = performance.now();
     this.#paged = true;
     this.#backoff.reset();
     this.#synced.resolve();
@@ -174,6 +184,7 @@ export class Reflector<T extends KubeObject, S> {
         break;
     }
     this.#resourceVersion = event.object.metadata.resourceVersion;
+    this.#heardMs = performance.now();
   }
 
   #set(object: T): string {

@@ -3,7 +3,7 @@
 // event, or which crash, came before. Many pods may be worked on at once, each by one worker.
 import { StatusError } from "../apimachinery/errors.ts";
 import type { OwnerReference } from "../apimachinery/kind.ts";
-import { AddressSpace, type DomainPools } from "../ipam/address-space.ts";
+import { AddressSpace, type DomainFill, type DomainPools } from "../ipam/address-space.ts";
 import type { DomainLedger } from "../ipam/domain-ledger.ts";
 import { macOf } from "../ipam/space-network.ts";
 import { annotation } from "../ipam/request.ts";
@@ -39,6 +39,11 @@ export interface AddressControllerOptions {
   /** No address is given out of the network, and people should know why. */
   readonly onUnusable: (network: KnownNetwork, reason: string) => void;
   readonly look: (what: AddressWork, key: string, delayMs: number) => void;
+}
+
+export interface AddressFill extends DomainFill {
+  /** Places that are taken. */
+  readonly used: number;
 }
 
 interface Place {
@@ -116,6 +121,13 @@ export class AddressController implements AsyncDisposable {
 
   domainUid(domain: string): string {
     return this.#domainUids.get(domain) ?? "";
+  }
+
+  /** How full the domains are. */
+  fill(): readonly AddressFill[] {
+    return this.#space
+      .fill()
+      .map((each) => ({ ...each, used: this.#networks.usedOf(each.domain) }));
   }
 
   /** Whether the domain has an external IPAM. */

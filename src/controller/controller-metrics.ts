@@ -1,6 +1,7 @@
 // What a controller counts. docs/metrics.md is rendered from this list.
 import type { Counter, Histogram } from "prom-client";
 import { Metrics, type Sample } from "../runtime/metrics.ts";
+import type { AddressFill } from "./address-controller.ts";
 
 /** What is read from the controller's parts when somebody asks. */
 interface ControllerReadings {
@@ -16,6 +17,9 @@ interface ControllerReadings {
   readonly endpoints: number;
   readonly identities: number;
   readonly unreadSources: number;
+  /** Of each source, how long nothing was heard of each kind. */
+  readonly silencesMs: readonly Readonly<Record<string, number>>[];
+  readonly addressFill: readonly AddressFill[];
 }
 
 /** Revisions whose realisation is still being measured; the oldest are given up. */
@@ -66,6 +70,7 @@ export class ControllerMetrics {
       help: "Attempts to give or take back a pod's addresses that failed and are repeated.",
     });
     this.#addReadings(read);
+    this.#addSourceReadings(read);
     this.#addAgentReadings(read);
   }
 
@@ -117,6 +122,39 @@ export class ControllerMetrics {
     );
   }
 
+  #addSourceReadings(read: () => ControllerReadings): void {
+    const { metrics } = this;
+    metrics.gauge(
+      {
+        name: "watch_silence_seconds",
+        help: "How old the copy of a kind may be: since an API server last told of it, be it that nothing has changed; of several the oldest.",
+        labels: ["kind"],
+      },
+      () => longestSilences(read().silencesMs),
+    );
+    metrics.gauge(
+      {
+        name: "pool_cut_ratio",
+        help: "Share of a domain's pool that its networks have; at 1 no further network can be made.",
+        labels: ["domain", "pool"],
+      },
+      () =>
+        read().addressFill.flatMap(({ domain, pools }) =>
+          pools.map(({ cidr: pool, cut }) => [{ domain, pool }, cut] as const),
+        ),
+    );
+    const places = (name: string, help: string, value: (fill: AddressFill) => number): void =>
+      metrics.gauge({ name, help, labels: ["domain"] }, () =>
+        read().addressFill.map((fill) => [{ domain: fill.domain }, value(fill)] as const),
+      );
+    places(
+      "network_places",
+      "Places for endpoints in a domain's networks: one address of each family.",
+      ({ places: all }) => all,
+    );
+    places("network_places_used", "Those that are taken.", ({ used }) => used);
+  }
+
   #addAgentReadings(read: () => ControllerReadings): void {
     const { metrics } = this;
     metrics.gauge(
@@ -138,6 +176,16 @@ export class ControllerMetrics {
       () => read().agents.reduce((sum, { errors }) => sum + errors.length, 0),
     );
   }
+}
+
+function longestSilences(sources: ControllerReadings["silencesMs"]): readonly Sample<"kind">[] {
+  const longest = new Map<string, number>();
+  for (const silences of sources) {
+    for (const [kind, ms] of Object.entries(silences)) {
+      longest.set(kind, Math.max(longest.get(kind) ?? 0, ms));
+    }
+  }
+  return Array.from(longest, ([kind, ms]) => [{ kind }, ms / 1000] as const);
 }
 
 /** Over all sources: their number must not become the number of a metric's labels. */

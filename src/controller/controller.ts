@@ -58,6 +58,8 @@ export class Controller {
     ...this.status(),
     ...this.#compute.counts,
     unreadSources: this.#incomplete().size,
+    silencesMs: this.#sources.map(({ silencesMs }) => silencesMs),
+    addressFill: this.#sources.flatMap((source) => source.addressFill()),
   }));
   readonly #realisation = new PolicyRealisation({
     nodesOf: (policy) => this.#compute.nodesOf(policy),

@@ -50,7 +50,7 @@ interface Watched {
   readonly kind: string;
   readonly reflector: Pick<
     Reflector<KubeObject, Stripped>,
-    "synced" | "resourceVersion" | "size" | "run" | "get"
+    "synced" | "resourceVersion" | "silentMs" | "size" | "run" | "get"
   >;
 }
 
@@ -313,6 +313,15 @@ export class ObjectWatch {
     const watched = this.#watched.find((each) => each.kind === kind);
     const object = watched?.reflector.get(namespace, name);
     return isSound(object) ? object : undefined;
+  }
+
+  /** How long nothing was heard of each kind that the server has. */
+  get silencesMs(): Readonly<Record<string, number>> {
+    return Object.fromEntries(
+      this.#watched.flatMap(({ kind, reflector: { silentMs } }) =>
+        silentMs === undefined ? [] : [[kind, silentMs] as const],
+      ),
+    );
   }
 
   /** How far each kind has been followed. */

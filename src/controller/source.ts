@@ -6,6 +6,7 @@ import { domainKind } from "../kinds/domain.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { nodeKind } from "../kinds/node.ts";
 import type { Log } from "../runtime/log.ts";
+import type { AddressFill } from "./address-controller.ts";
 import { AddressWorker } from "./address-worker.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
 import {
@@ -135,6 +136,17 @@ export class Source implements AsyncDisposable {
   /** How far each kind has been followed. */
   get progress(): Readonly<Record<string, WatchProgress>> {
     return this.#watch.progress;
+  }
+
+  /** How long the API server has told nothing of each kind, not even that there is nothing. */
+  get silencesMs(): Readonly<Record<string, number>> {
+    return this.#watch.silencesMs;
+  }
+
+  /** How full its domains are, by their names in the model. */
+  addressFill(): readonly AddressFill[] {
+    const fill = this.#addresses.controller.fill();
+    return fill.map((each) => ({ ...each, domain: this.#model.idOf(each.domain) }));
   }
 
   /** Pods and load balancers whose addresses are still to be given or taken back. */

@@ -46,6 +46,15 @@ export interface DomainCuts {
   readonly pools: readonly { readonly cidr: string; readonly networks: number }[];
 }
 
+/** How full a domain is. */
+export interface DomainFill {
+  readonly domain: string;
+  /** Of all its networks. */
+  readonly places: number;
+  /** Which share of each pool its networks have, 0 to 1. */
+  readonly pools: readonly { readonly cidr: string; readonly cut: number }[];
+}
+
 export type Cut =
   | { readonly kind: "cut"; readonly cidrs: readonly string[] }
   | { readonly kind: "refused"; readonly reason: string };
@@ -63,6 +72,10 @@ class DomainSpace {
   networks = 0;
   /** Pool → how many networks have a part of it. */
   readonly cuts = new Map<string, number>();
+  /** What of each pool is cut, as a share of it. */
+  readonly shares = new Map<string, number>();
+  /** Of all networks. */
+  places = 0;
   readonly zones = new Map<string, ZoneNetworks>();
   readonly taken: Record<Family, TakenPrefixes> = {
     4: new TakenPrefixes(),
@@ -94,6 +107,7 @@ class DomainSpace {
     zone.all.set(network.id, network);
     zone.open.set(network.id, network);
     this.networks += 1;
+    this.places += network.capacity;
     this.#countCuts(network, 1);
     for (const prefix of network.prefixes) {
       this.taken[prefix.family].count(prefix, 1);
@@ -113,6 +127,7 @@ class DomainSpace {
       if (byBits?.size === 0) this.#byPrefix[family].delete(length);
     }
     this.networks -= 1;
+    this.places -= network.capacity;
     this.#countCuts(network, -1);
     const networks = this.zones.get(zone);
     networks?.all.delete(id);
@@ -135,6 +150,7 @@ class DomainSpace {
     if (JSON.stringify(pools) === JSON.stringify(this.pools)) return false;
     this.pools = pools;
     this.cuts.clear();
+    this.shares.clear();
     for (const { all } of this.zones.values()) {
       for (const network of all.values()) this.#countCuts(network, 1);
     }
@@ -144,8 +160,11 @@ class DomainSpace {
   #countCuts({ prefixes }: SpaceNetwork, change: 1 | -1): void {
     for (const pool of this.pools.pools) {
       const prefix = parsePrefix(pool);
-      if (!prefixes.some((part) => prefixContains(prefix, part))) continue;
+      const parts = prefixes.filter((part) => prefixContains(prefix, part));
+      if (parts.length === 0) continue;
       this.cuts.set(pool, (this.cuts.get(pool) ?? 0) + change);
+      const share = parts.reduce((sum, part) => sum + 2 ** (prefix.length - part.length), 0);
+      this.shares.set(pool, (this.shares.get(pool) ?? 0) + change * share);
     }
   }
 
@@ -181,6 +200,15 @@ export class AddressSpace {
       networks,
       pools: pools.pools.map((cidr) => ({ cidr, networks: cuts.get(cidr) ?? 0 })),
     };
+  }
+
+  /** Of all domains that are known. */
+  fill(): readonly DomainFill[] {
+    return Array.from(this.#known, (domain) => {
+      const { places, pools, shares } = this.#domain(domain);
+      const of = pools.pools.map((cidr) => ({ cidr, cut: shares.get(cidr) ?? 0 }));
+      return { domain, places, pools: of };
+    });
   }
 
   /** Parts of the domain's pools that are promised to networks to come, or rest. @throws {AddressError} */

@@ -60,11 +60,11 @@ export class Metrics {
   /** A value that is read when somebody asks. */
   gauge<Label extends string = never>(
     options: MetricOptions<Label>,
-    read: () => number | readonly Sample<Label>[],
+    read: () => number | readonly Sample<Label>[] | Promise<readonly Sample<Label>[]>,
   ): void {
     const gauge: Gauge<Label> = new Gauge({
       ...this.#describe("gauge", options),
-      collect: () => setSamples(gauge, read()),
+      collect: async () => setSamples(gauge, await read()),
     });
   }
 

@@ -54,6 +54,20 @@ test("equal names of two sources stay apart, and each source gets its own addres
   assert.deepEqual(await addressesIn(east), ["10.2.0.1", "10.2.0.2"]);
   assert.equal((await east.client.list(networkKind)).items[0]?.spec.domain, "default");
 
+  const metrics = await running.controller.metrics.render();
+  for (const [domain, pool] of [
+    ["default", "10.1.0.0/16"],
+    ["east:default", "10.2.0.0/16"],
+  ]) {
+    // One network of 256 addresses in a pool of 65,536.
+    const cut = `isobar_controller_pool_cut_ratio{domain="${domain}",pool="${pool}"} 0.00390625`;
+    assert.ok(metrics.includes(`${cut}\n`), cut);
+    const used = `isobar_controller_network_places_used{domain="${domain}"} 2`;
+    assert.ok(metrics.includes(`${used}\n`), used);
+  }
+  assert.match(metrics, /^isobar_controller_network_places\{domain="default"\} 25\d$/m);
+  assert.match(metrics, /^isobar_controller_watch_silence_seconds\{kind="Pod"\} \d\.\d+$/m);
+
   // The policy isolates and admits pods of its own source only.
   assert.equal(agent.ids("rule").length, 1);
   assert.deepEqual(eastern.ids("rule"), []);

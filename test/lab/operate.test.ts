@@ -99,6 +99,8 @@ test("a support bundle of the lab has its flows, logs and objects, and no secret
     metrics,
   );
   assert.match(metrics, /^isobar_agent_controller_connected 1$/m);
+  assert.match(metrics, /^isobar_agent_connections \d+$/m);
+  assert.match(metrics, /^isobar_agent_connections_limit [1-9]\d+$/m);
   const all = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && !entry.name.endsWith(".gz"))
     .map((entry) => readFileSync(join(entry.parentPath, entry.name), "utf8"));
