@@ -17,6 +17,7 @@ export interface AgentReadings {
   readonly counters: Readonly<FlowCounters>;
   /** By kind. */
   readonly resources: Readonly<Record<string, number>>;
+  readonly announcedAddresses: number;
   readonly attachedEndpoints: number;
   readonly pendingDuties: number;
   readonly connections: () => Promise<ConnectionFill>;
@@ -121,6 +122,11 @@ export class AgentMetrics {
       "attached_endpoints",
       "Endpoints that have an interface on this node.",
       ({ attachedEndpoints }) => attachedEndpoints,
+    );
+    gauge(
+      "announced_addresses",
+      "Load balancers' addresses that this node tells the network outside of.",
+      ({ announcedAddresses }) => announcedAddresses,
     );
     gauge(
       "pending_duties",

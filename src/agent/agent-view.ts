@@ -5,6 +5,7 @@ import type { ConnectionTable } from "./connection-table.ts";
 import type { ControllerLink } from "./controller-link.ts";
 import type { DnsService } from "./dns-service.ts";
 import type { FlowReconciler } from "./flow-reconciler.ts";
+import type { LoadBalancing } from "./load-balancing.ts";
 import type { NodeKeeper } from "./node-keeper.ts";
 import type { NodeState } from "./node-state.ts";
 import type { SwitchDatabase } from "./switch-database.ts";
@@ -15,15 +16,31 @@ export interface ViewedParts {
   readonly link: Pick<ControllerLink, "controller" | "revision">;
   readonly state: Pick<NodeState, "complete" | "counts">;
   readonly flows: Pick<FlowReconciler, "connected" | "length" | "refused" | "counters">;
-  readonly database: Pick<SwitchDatabase, "ports">;
+  readonly database: Pick<SwitchDatabase, "ports" | "ready" | "connected">;
   readonly keeper: Pick<NodeKeeper, "report">;
   readonly duties: { readonly size: number };
   readonly dns: Pick<DnsService, "addresses" | "services">;
   readonly connections: Pick<ConnectionTable, "fill">;
+  readonly balancing: Pick<LoadBalancing, "announced">;
+}
+
+/** Without a controller what is known can still be attached, and what is not waits. */
+export function unavailabilityOf({
+  flows,
+  database,
+  state,
+}: ViewedParts): { readonly reason: string; readonly limited: boolean } | undefined {
+  if (!flows.connected) return { reason: "the switch is not connected", limited: true };
+  if (!database.connected) {
+    return { reason: "the switch's database is not connected", limited: false };
+  }
+  if (!database.ready) return { reason: "the bridge is not ready", limited: false };
+  if (state.complete) return undefined;
+  return { reason: "no controller has told the policies yet", limited: false };
 }
 
 export function readingsOf(parts: ViewedParts): AgentReadings {
-  const { link, state, flows, database, duties, connections } = parts;
+  const { link, state, flows, database, duties, connections, balancing } = parts;
   const { controller, revision } = link;
   return {
     controllerConnected: controller !== undefined,
@@ -34,6 +51,7 @@ export function readingsOf(parts: ViewedParts): AgentReadings {
     refusedFlows: flows.refused.length,
     counters: flows.counters,
     resources: state.counts(),
+    announcedAddresses: balancing.announced,
     attachedEndpoints: attachedTo(database).length,
     pendingDuties: duties.size,
     connections: async () => await connections.fill(),

@@ -15,7 +15,7 @@ import type { LocalReply, LocalRequest } from "../southbound/attachment.ts";
 import type { Ack } from "../southbound/messages.ts";
 import type { Delta } from "../southbound/resources.ts";
 import { AgentMetrics } from "./agent-metrics.ts";
-import { type ViewedParts, readingsOf, statusOf } from "./agent-view.ts";
+import { type ViewedParts, readingsOf, statusOf, unavailabilityOf } from "./agent-view.ts";
 import { Attachments } from "./attachments.ts";
 import { installConflist, installExecutable } from "./cni-installer.ts";
 import { CniService } from "./cni-service.ts";
@@ -31,6 +31,7 @@ import { GatewayKeeper } from "./gateway-keeper.ts";
 import { HealthChecks } from "./health-checks.ts";
 import { guardKernel } from "./kernel-guard.ts";
 import { KernelSettings, kernelSettingsFile } from "./kernel-settings.ts";
+import { LoadBalancing } from "./load-balancing.ts";
 import { listenLocally } from "./local-server.ts";
 import { NameLearning } from "./name-learning.ts";
 import { NodeInspection } from "./node-inspection.ts";
@@ -65,6 +66,7 @@ export class Agent {
   readonly #gateway: GatewayKeeper;
   readonly #keeper: NodeKeeper;
   readonly #services: NodeServices;
+  readonly #balancing: LoadBalancing;
   readonly #link: ControllerLink;
   readonly #readiness: Readiness;
   readonly #attachments: Attachments;
@@ -131,31 +133,27 @@ export class Agent {
       checksumInKernel: () => inspection.checksumInKernel,
     });
     this.#services = new NodeServices(config, this.#gateway);
+    this.#balancing = new LoadBalancing({ ...parts, state: this.#state, link: this.#link, log });
     const tended = { ...parts, services: this.#services, attachments: this.#attachments };
     this.#keeper = new NodeKeeper({ ...tended, log, inspection });
     this.#cni = new CniService({
       source: sourceOf(node),
       attachments: this.#attachments,
       metrics: this.#metrics,
-      unavailable: () => this.#unavailable(),
+      unavailable: () => unavailabilityOf(this.#view),
       log,
     });
     this.#pending = new PendingRequests({ folder: `${config.socket}.pending`, log });
     const control = (): string => findControlSocket(config.rundir);
     this.#connections = openConnections(config, () => inspection.version, control);
     this.#names = this.#openNames();
-    this.#health = new HealthChecks({ ...config, isHealthy: () => !this.#unavailable(), log });
+    const isHealthy = (): boolean => this.unready().length === 0;
+    this.#health = new HealthChecks({ ...config, isHealthy, log });
     const seen = { state: this.#state, table: this.#connections, lookups: this.#names.lookups };
     this.#review = new ConnectionReview({ ...seen, control, log });
     const onError = this.#noteFailure.bind(this);
-    this.#duties = new WorkQueue<Duty>({
-      reconcile: async (duty) => await this.#perform(duty),
-      onError,
-    });
-    this.#reviews = new WorkQueue<Review>({
-      reconcile: async (review) => await this.#look(review),
-      onError,
-    });
+    this.#duties = new WorkQueue<Duty>({ reconcile: this.#perform.bind(this), onError });
+    this.#reviews = new WorkQueue<Review>({ reconcile: this.#look.bind(this), onError });
   }
 
   #noteFailure(duty: Duty | Review, err: unknown, attempt: number): void {
@@ -166,9 +164,9 @@ export class Agent {
   get #view(): ViewedParts {
     const [link, state, flows] = [this.#link, this.#state, this.#flows];
     const [database, keeper, duties] = [this.#database, this.#keeper, this.#duties];
-    const { dns } = this.#names;
+    const [{ dns }, balancing] = [this.#names, this.#balancing];
     const connections = this.#connections;
-    const parts = { link, state, flows, database, keeper, duties, dns, connections };
+    const parts = { link, state, flows, database, keeper, duties, dns, connections, balancing };
     return { node: this.#config.node, ...parts };
   }
   get metrics(): Metrics {
@@ -177,7 +175,7 @@ export class Agent {
 
   /** What keeps the agent from enforcing and attaching; empty when nothing does. Without a controller it does both. */
   unready(): readonly string[] {
-    const unavailable = this.#unavailable();
+    const unavailable = unavailabilityOf(this.#view);
     return unavailable === undefined ? [] : [unavailable.reason];
   }
 
@@ -236,6 +234,7 @@ export class Agent {
       clearTimeout(this.#stragglers);
       await this.#reviews[Symbol.asyncDispose]();
       await this.#duties[Symbol.asyncDispose]();
+      await this.#balancing[Symbol.asyncDispose]();
       await this.#database[Symbol.asyncDispose]();
       this.#peers[Symbol.dispose]();
       await this.#names[Symbol.asyncDispose]();
@@ -265,6 +264,7 @@ export class Agent {
       ({ kind }) => kind === "domain" || kind === "node",
     );
     if (concernsGateway) this.#updatePeers();
+    this.#balancing.take(delta, completes);
     const concernsServices = this.#services.update(delta) || concernsGateway;
     await this.#flows.confirmed(version, signal);
     if (this.#reviewDue && this.#state.complete) {
@@ -391,6 +391,7 @@ export class Agent {
         break;
       case "node":
         await this.#keeper.tend();
+        this.#balancing.nodeChanged();
         this.#due("dns");
         break;
       case "dns":
@@ -398,7 +399,8 @@ export class Agent {
         break;
       case "cni": {
         const { cni } = this.#config;
-        if (cni !== undefined && this.#unavailable() === undefined) await installConflist(cni);
+        if (cni !== undefined && unavailabilityOf(this.#view) === undefined)
+          await installConflist(cni);
         break;
       }
     }
@@ -438,16 +440,5 @@ export class Agent {
         await this.#attachments.detach({ type: "detach", container, interface: name });
       },
     );
-  }
-
-  /** Without a controller what is known can still be attached, and what is not waits. */
-  #unavailable(): { readonly reason: string; readonly limited: boolean } | undefined {
-    if (!this.#flows.connected) return { reason: "the switch is not connected", limited: true };
-    if (!this.#database.connected) {
-      return { reason: "the switch's database is not connected", limited: false };
-    }
-    if (!this.#database.ready) return { reason: "the bridge is not ready", limited: false };
-    if (this.#state.complete) return undefined;
-    return { reason: "no controller has told the policies yet", limited: false };
   }
 }

@@ -83,6 +83,8 @@ function mayNarrow(resource: Resource, state: NodeState): boolean {
     case "backend":
     case "record":
     case "host":
+    case "announcement":
+    case "check":
       return false;
     // Its addresses may have been somebody else's, and datagrams on their way there.
     case "service":

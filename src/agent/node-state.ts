@@ -36,6 +36,8 @@ export class NodeState {
     backend: new Map(),
     record: new Map(),
     host: new Map(),
+    announcement: new Map(),
+    check: new Map(),
   };
   readonly #onUnsaved: (error: unknown) => void;
   #complete: boolean;

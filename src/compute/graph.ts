@@ -13,8 +13,11 @@
 //   domains, nodes --> domain, node resources
 //   services --> service, backend resources
 //   names --> record, host resources
+//   announcements, checks --> announcement, check resources
+import type { Announcement } from "../model/announcement.ts";
 import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
 import type { NamedService } from "../model/named-service.ts";
+import type { HealthCheck } from "../model/health-check.ts";
 import type { Policy } from "../model/policy.ts";
 import type { VirtualService } from "../model/service.ts";
 import { EncodedDelta, EncodedResource } from "../southbound/encoded.ts";
@@ -51,7 +54,7 @@ export class ComputeDelta {
   readonly underlay: EncodedDelta;
   /** Endpoints, for every node. */
   readonly endpoints: EncodedDelta;
-  /** Services and their backends, and names, for every node. */
+  /** Services, their backends, their names, and what nodes do for them, for every node. */
   readonly services: EncodedDelta;
   /** Groups, rules and postures by node; nodes to which nothing of this is to be told are not in it. */
   readonly byNode: ReadonlyMap<string, EncodedDelta>;
@@ -95,6 +98,8 @@ export class Compute {
   readonly #spans = new Spans(this.#identities, this.work);
   readonly #services = new Services();
   readonly #names = new Names();
+  readonly #announcements = new SharedResources();
+  readonly #checks = new SharedResources();
 
   setZone(name: string, zone: Zone | undefined): void {
     this.#inputs.zones.set(name, zone);
@@ -124,6 +129,14 @@ export class Compute {
     this.#inputs.names.set(id, names);
   }
 
+  setAnnouncement(id: string, announcement: Announcement | undefined): void {
+    this.#inputs.announcements.set(id, announcement);
+  }
+
+  setCheck(id: string, check: HealthCheck | undefined): void {
+    this.#inputs.checks.set(id, check);
+  }
+
   /** Computes what the inputs set since the last flush change. Cost grows with these, not with what there is. */
   flush(): ComputeDelta {
     const underlay = this.#flushUnderlay();
@@ -140,10 +153,7 @@ export class Compute {
     const postures = this.#postures.update(policies, identities, groups);
     const byNode = this.#spans.update({ rules, groups, hosts, nodeGroups, identities, postures });
     const reach = this.#subjects.update(policies, groups, identities);
-    const services = EncodedDelta.join([
-      this.#services.update(this.#inputs.services.changes),
-      this.#names.update(this.#inputs.names.changes),
-    ]);
+    const services = this.#flushServices();
     this.#inputs.settle();
     return new ComputeDelta({
       underlay,
@@ -162,6 +172,8 @@ export class Compute {
       this.#identities.all,
       this.#services.all,
       this.#names.all,
+      this.#announcements.all,
+      this.#checks.all,
     ]);
   }
 
@@ -204,8 +216,29 @@ export class Compute {
       this.#subjects,
       this.#services,
       this.#names,
+      this.#announcements,
+      this.#checks,
     ];
     return indexes.reduce((sum, index) => sum + index.size, 0);
+  }
+
+  #flushServices(): EncodedDelta {
+    const services = this.#services.update(this.#inputs.services.changes);
+    for (const { id, after } of this.#inputs.announcements.changes) {
+      const resource = after && { kind: "announcement" as const, id, ...after };
+      const encoded = resource && new EncodedResource(resource);
+      this.#announcements.replace(this.#announcements.get(id), encoded);
+    }
+    for (const { id, after } of this.#inputs.checks.changes) {
+      const encoded = after && new EncodedResource({ kind: "check", ...after });
+      this.#checks.replace(this.#checks.get(id), encoded);
+    }
+    return EncodedDelta.join([
+      services,
+      this.#names.update(this.#inputs.names.changes),
+      this.#announcements.takeDelta(),
+      this.#checks.takeDelta(),
+    ]);
   }
 
   #flushUnderlay(): EncodedDelta {

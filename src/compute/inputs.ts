@@ -1,6 +1,8 @@
 import type { Domain, Endpoint, Node, Zone } from "../model/endpoint.ts";
 import type { NamedService } from "../model/named-service.ts";
 import type { Policy } from "../model/policy.ts";
+import type { Announcement } from "../model/announcement.ts";
+import type { HealthCheck } from "../model/health-check.ts";
 import type { VirtualService } from "../model/service.ts";
 import { Multimap } from "./multimap.ts";
 
@@ -88,6 +90,8 @@ export class Inputs {
   readonly policies = new InputTable<Policy>();
   readonly services = new InputTable<VirtualService>();
   readonly names = new InputTable<NamedService>();
+  readonly announcements = new InputTable<Announcement>();
+  readonly checks = new InputTable<HealthCheck>();
   readonly #endpointsByZone = new Multimap<string, InputEntry<Endpoint>>();
 
   /** Endpoints that name the zone, whether it exists or not. */
@@ -122,6 +126,8 @@ export class Inputs {
       this.policies,
       this.services,
       this.names,
+      this.announcements,
+      this.checks,
     ];
   }
 }

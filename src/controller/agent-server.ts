@@ -3,7 +3,8 @@ import type { Log } from "../runtime/log.ts";
 import type { MessageStream } from "../runtime/message-stream.ts";
 import type { EncodedDelta } from "../southbound/encoded.ts";
 import { decodeAgentMessage } from "../southbound/message-schema.ts";
-import type { Ack, Hello } from "../southbound/messages.ts";
+import { defaultKeepalive } from "../southbound/keepalive.ts";
+import type { Ack, Health, Hello } from "../southbound/messages.ts";
 import type { ResourceKey, ResourceKind } from "../southbound/resources.ts";
 import { ControllerSession, type ControllerStep } from "../southbound/session.ts";
 import type { ControllerMetrics } from "./controller-metrics.ts";
@@ -32,6 +33,8 @@ export interface AgentServerOptions {
   readonly nodeOfToken?: (token: string, source: string) => Promise<string>;
   /** A node has confirmed something. */
   readonly onAck: (node: string, ack: Ack) => void;
+  /** A node tells what its checks have found. */
+  readonly onHealth: (node: string, health: Health) => void;
   readonly metrics: Pick<ControllerMetrics, "agentStreams" | "agentsRefused">;
   readonly log: Log;
 }
@@ -56,9 +59,17 @@ interface Connection {
 }
 
 /** What every node is told of, whichever source it is from. */
-const sharedKinds: ReadonlySet<ResourceKind> = new Set(["domain", "node", "endpoint"]);
+const sharedKinds: ReadonlySet<ResourceKind> = new Set([
+  "domain",
+  "node",
+  "endpoint",
+  "announcement",
+  "check",
+]);
 
 const tickMs = 1_000;
+/** Asked at each tick: what a node announces moves to another when it is silent for some seconds (node-health.ts). */
+const keepalive = { ...defaultKeepalive, pingAfterMs: tickMs / 2 };
 /** Time that a peer has to say who it is. */
 const helloTimeoutMs = 10_000;
 /** Peers that may be about to say who they are; each may send a long hello. */
@@ -67,6 +78,7 @@ const mostStrangers = 128;
 export class AgentServer implements Disposable {
   readonly #options: AgentServerOptions;
   readonly #connections = new Map<string, Connection>();
+  readonly #heardMs = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
   readonly #ticking = new Set<() => void>();
   #strangers = 0;
@@ -81,7 +93,7 @@ export class AgentServer implements Disposable {
   /** Serves one agent on a stream that has not been started. */
   accept(stream: MessageStream): void {
     const { controller, log } = this.#options;
-    const session = new ControllerSession({ controller, nowMs: performance.now() });
+    const session = new ControllerSession({ controller, nowMs: performance.now(), keepalive });
     let node: string | undefined;
     let closed = false;
     const known = this.#expectHello(stream);
@@ -95,7 +107,7 @@ export class AgentServer implements Disposable {
     const take = (step: ControllerStep): void => {
       stream.write(step.send);
       if (step.event?.type === "hello") void greet(step.event);
-      else if (step.event && node !== undefined) this.#acknowledged(node, session, step.event);
+      else if (step.event && node !== undefined) this.#told(node, session, step.event);
       if (step.close !== undefined) {
         log.warn({ node, reason: step.close }, "agent stream closed");
         // One that is told why may still read it; of a peer that is gone nothing is expected.
@@ -105,7 +117,11 @@ export class AgentServer implements Disposable {
     const tick = (): void => take(session.tick(performance.now()));
     this.#ticking.add(tick);
     stream.start({
-      onMessage: (message) => take(session.receive(decodeAgentMessage(message), performance.now())),
+      onMessage: (message) => {
+        const nowMs = performance.now();
+        if (node !== undefined) this.#heardMs.set(node, nowMs);
+        take(session.receive(decodeAgentMessage(message), nowMs));
+      },
       onClose: (reason) => {
         closed = true;
         known();
@@ -133,6 +149,11 @@ export class AgentServer implements Disposable {
     for (const { stream, unready } of this.#connections.values()) {
       if (unready.has(name)) stream.close();
     }
+  }
+
+  /** When the node's agent was last heard, by performance.now(); `undefined` when it never was. */
+  lastHeardMs(node: string): number | undefined {
+    return this.#heardMs.get(node);
   }
 
   /** `undefined` for a node whose agent is not connected. */
@@ -214,6 +235,7 @@ export class AgentServer implements Disposable {
     this.#connections.get(node)?.stream.close();
     const { revision, full } = stateOf(node);
     this.#connections.set(node, { session, stream, unready, revision, errors: [] });
+    this.#heardMs.set(node, performance.now());
     const keeps = ({ kind, id }: ResourceKey): boolean =>
       sharedKinds.has(kind) && unready.has(sourceOf(id));
     stream.write(session.start(revision, full, keeps));
@@ -222,9 +244,14 @@ export class AgentServer implements Disposable {
     return node;
   }
 
-  #acknowledged(node: string, session: ControllerSession, ack: Ack): void {
+  #told(node: string, session: ControllerSession, event: Ack | Health): void {
     const connection = this.#connections.get(node);
     if (connection?.session !== session) return;
+    if (event.type === "health") this.#options.onHealth(node, event);
+    else this.#acknowledged(node, connection, event);
+  }
+
+  #acknowledged(node: string, connection: Connection, ack: Ack): void {
     connection.errors = ack.errors.map(
       ({ resource, message }) => `${resource.kind} ${resource.id}: ${message}`,
     );

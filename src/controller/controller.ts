@@ -93,6 +93,7 @@ export class Controller {
           metrics: this.#metrics,
           statusOf: (policy) => this.#realisation.statusOf(policy),
           writesStatus: options.writesStatus ?? {},
+          lastHeardMs: (node) => this.#agents.lastHeardMs(node),
           onChange: () => this.#scheduleFlush(),
           log: access.name === "" ? log : log.child({ source: access.name }),
         }),
@@ -103,6 +104,7 @@ export class Controller {
       unreadySources: () => this.#incomplete(),
       ...(options.nodeOfToken !== undefined && { nodeOfToken: options.nodeOfToken }),
       onAck: (node, ack) => this.#acknowledged(node, ack),
+      onHealth: () => {},
       metrics: this.#metrics,
       log,
     });

@@ -102,6 +102,16 @@ export class LoadBalancerController {
     return this.#pools.get(name)?.spec;
   }
 
+  /** What an address's object wants; by the object's name. */
+  addressOf(name: string): LoadBalancerAddress["spec"] | undefined {
+    return this.#addresses.get(name)?.object.spec;
+  }
+
+  /** Who has the address whose object has the name. */
+  holdersOf(name: string): readonly AddressHolder[] {
+    return this.addressOf(name)?.holders ?? [];
+  }
+
   setPool(name: string, spec: PoolSpec | undefined): void {
     const { look } = this.#options;
     if (spec === undefined) {

@@ -1,29 +1,47 @@
-// Runs the load balancers' address controller: holders many at a time, pools beside them, failures again.
+// Runs what keeps load balancers' addresses given out and announced: holders many at a time, pools and announcements beside them,
+// failures again.
 import { StatusError } from "../apimachinery/errors.ts";
 import type { ApiClient } from "../client/api-client.ts";
 import { type EventSink, subjectOf } from "../client/event-recorder.ts";
 import { serviceKind } from "../kinds/service.ts";
+import type { Announcement } from "../model/announcement.ts";
 import type { Log } from "../runtime/log.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
 import type { KnownHolder } from "./address-wish.ts";
 import { LoadBalancerController } from "./load-balancer-controller.ts";
-import { type HolderReport, loadBalancerStore } from "./load-balancer-store.ts";
+import { type Election, Announcements } from "./announcements.ts";
+import {
+  type HolderReport,
+  type LoadBalancerStore,
+  loadBalancerStore,
+} from "./load-balancer-store.ts";
+import { NodeHealthWatch } from "./node-health.ts";
 
 export interface LoadBalancerWorkerOptions {
   readonly client: ApiClient;
   readonly events: EventSink;
+  /** When the node's agent was last heard, by performance.now(); `undefined` when it never was. */
+  readonly lastHeardMs: (node: string) => number | undefined;
+  readonly announce: (id: string, announcement: Announcement | undefined) => void;
   readonly log: Log;
 }
 
 const holderConcurrency = 16;
+const statusConcurrency = 4;
 /** What a pool says of itself may be so late: many holders come together. */
 const poolDelayMs = 500;
 
 export class LoadBalancerWorker implements AsyncDisposable {
   readonly controller: LoadBalancerController;
+  readonly announcements: Announcements;
+  readonly health: NodeHealthWatch;
   readonly #options: LoadBalancerWorkerOptions;
   readonly #holders: WorkQueue;
   readonly #pools: WorkQueue;
+  readonly #store: LoadBalancerStore;
+  /** Addresses whose announcement is to be written on them, and what is to be written. */
+  readonly #announced: WorkQueue;
+  readonly #elections = new Map<string, Election & { readonly atMs: number }>();
   readonly #poolTimers = new Map<string, NodeJS.Timeout>();
   /** Holder → what was last said of it. */
   readonly #said = new Map<string, string>();
@@ -32,9 +50,26 @@ export class LoadBalancerWorker implements AsyncDisposable {
 
   constructor(options: LoadBalancerWorkerOptions) {
     this.#options = options;
-    const { client, log } = options;
+    const { client, log, lastHeardMs, announce } = options;
+    this.#store = loadBalancerStore(client);
+    this.health = new NodeHealthWatch({
+      nodes: () => this.announcements.nodes,
+      lastHeardMs,
+      onChange: (node) => {
+        log.info({ node, health: this.health.of(node) }, "node's agent");
+        this.announcements.healthChanged(node);
+      },
+    });
+    this.announcements = new Announcements({
+      healthOf: (node) => this.health.of(node),
+      announce,
+      onElected: (id, election) => {
+        this.#elections.set(id, { ...election, atMs: Date.now() });
+        this.#announced.add(id);
+      },
+    });
     this.controller = new LoadBalancerController({
-      store: loadBalancerStore(client),
+      store: this.#store,
       look: (what, key) => this.#look(what, key),
       onReport: (holder, report) => this.#report(holder, report),
     });
@@ -49,6 +84,13 @@ export class LoadBalancerWorker implements AsyncDisposable {
     this.#pools = new WorkQueue({
       reconcile: async (pool) => await this.controller.tellPool(pool),
       onError: (pool, err, attempt) => log.debug({ pool, attempt, err }, "pool's status"),
+    });
+    this.#announced = new WorkQueue({
+      reconcile: async (id) => await this.#tellElection(id),
+      onError: (address, err, attempt) => {
+        log.warn({ address, attempt, err }, "who announces an address is not written on it");
+      },
+      concurrency: statusConcurrency,
     });
   }
 
@@ -69,6 +111,35 @@ export class LoadBalancerWorker implements AsyncDisposable {
     this.#waiting = new Set();
     await this.#holders[Symbol.asyncDispose]();
     await this.#pools[Symbol.asyncDispose]();
+    await this.#announced[Symbol.asyncDispose]();
+    this.health[Symbol.dispose]();
+  }
+
+  async #tellElection(id: string): Promise<void> {
+    const election = this.#elections.get(id);
+    if (election === undefined) return;
+    const { node, message, atMs } = election;
+    const since = `${new Date(atMs).toISOString().slice(0, 19)}Z`;
+    const status = node === undefined ? { message: message ?? "" } : { node, since };
+    await this.#store.writeAddressStatus(id, status);
+    if (this.#elections.get(id) === election) this.#elections.delete(id);
+    this.#recordElection(id, election);
+  }
+
+  /** Tells everybody who has the address. */
+  #recordElection(id: string, { node, message = "" }: Election): void {
+    const { events } = this.#options;
+    for (const { kind, namespace, name, uid } of this.controller.holdersOf(id)) {
+      const regarding = subjectOf({ ...serviceKind, kind }, { namespace, name, uid });
+      const { address } = this.controller.addressOf(id) ?? { address: id };
+      if (node === undefined) {
+        const text = `${address} is announced by no node: ${message}`;
+        events.record({ regarding, type: "Warning", reason: "NotAnnounced", message: text });
+      } else {
+        const text = `node ${node} announces ${address}`;
+        events.record({ regarding, type: "Normal", reason: "Announced", message: text });
+      }
+    }
   }
 
   #look(what: "holder" | "pool", key: string): void {

@@ -284,9 +284,10 @@ export class ObjectWatch {
         feed.services.setService(key, object);
         loadBalancers.setService(key, object);
       }),
-      this.#watch(endpointSliceKind, stripSlice, (key, object, old) =>
-        feed.services.setSlice(key, object, old),
-      ),
+      this.#watch(endpointSliceKind, stripSlice, (key, object, old) => {
+        feed.services.setSlice(key, object, old);
+        loadBalancers.setSlice(key, object, old);
+      }),
       // A server that was installed for an earlier version may not have these.
       this.#watch(
         loadBalancerPoolKind,

@@ -19,11 +19,21 @@ import type {
 } from "../model/policy.ts";
 import { qualifiedName } from "../model/source-name.ts";
 import type { NamedService } from "../model/named-service.ts";
+import type { Announcement } from "../model/announcement.ts";
+import type { HealthCheck } from "../model/health-check.ts";
 import type { Backend, VirtualService } from "../model/service.ts";
 
 export type ModelInputs = Pick<
   Compute,
-  "setZone" | "setEndpoint" | "setDomain" | "setNode" | "setPolicy" | "setService" | "setNames"
+  | "setZone"
+  | "setEndpoint"
+  | "setDomain"
+  | "setNode"
+  | "setPolicy"
+  | "setService"
+  | "setNames"
+  | "setAnnouncement"
+  | "setCheck"
 >;
 
 /** On every zone where there are several sources: selectors of a source match only zones that have its own. */
@@ -92,6 +102,20 @@ export class SourceModel implements ModelInputs {
   setNames(id: string, names: NamedService | undefined): void {
     if (this.#options.name !== "") return;
     this.#set(`names ${id}`, () => this.#options.inputs.setNames(id, names));
+  }
+
+  setAnnouncement(id: string, announcement: Announcement | undefined): void {
+    const nodes = announcement?.nodes.map((node) => this.idOf(node)) ?? [];
+    const scoped = announcement && { ...announcement, nodes };
+    this.#set(`announcement ${id}`, () =>
+      this.#options.inputs.setAnnouncement(this.idOf(id), scoped),
+    );
+  }
+
+  setCheck(id: string, check: HealthCheck | undefined): void {
+    const checkers = check?.checkers.map((node) => this.idOf(node)) ?? [];
+    const scoped = check && { ...check, id: this.idOf(id), checkers };
+    this.#set(`check ${id}`, () => this.#options.inputs.setCheck(this.idOf(id), scoped));
   }
 
   #set(key: string, set: () => void): void {

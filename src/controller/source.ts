@@ -57,6 +57,8 @@ export interface SourceOptions extends SourceAccess {
   readonly inputs: ModelInputs;
   /** VNIs of all sources' domains, by their names in the model. */
   readonly vnis: Pick<VniClaims, "set" | "othersOf">;
+  /** When the node's agent was last heard, by the node's name in the model. */
+  readonly lastHeardMs: (node: string) => number | undefined;
   /** Something was set in the model. */
   readonly onChange: () => void;
   readonly metrics: SourceMetrics;
@@ -102,7 +104,16 @@ export class Source implements AsyncDisposable {
       log,
     });
     const addresses = this.#addresses.controller;
-    this.#loadBalancers = new LoadBalancerWorker({ client, events, log });
+    this.#loadBalancers = new LoadBalancerWorker({
+      client,
+      events,
+      lastHeardMs: (node) => options.lastHeardMs(this.#model.idOf(node)),
+      announce: (id, announcement) => {
+        this.#model.setAnnouncement(id, announcement);
+        if (this.#isComplete) onChange();
+      },
+      log,
+    });
     this.#feed = new ModelFeed({
       compute: this.#model,
       addresses,
@@ -120,7 +131,7 @@ export class Source implements AsyncDisposable {
     this.#watch = new ObjectWatch({
       client,
       feed: this.#feed,
-      loadBalancers: new LoadBalancerFeed(this.#loadBalancers.controller),
+      loadBalancers: new LoadBalancerFeed(this.#loadBalancers),
       events,
       log,
       metrics,
@@ -194,6 +205,8 @@ export class Source implements AsyncDisposable {
     await Promise.race([this.#watch.synced, watching]);
     if (signal.aborted) return;
     this.#model.release();
+    // Before any agent is told what there is: it would stop announcing what it finds missing.
+    this.#loadBalancers.announcements.start();
     this.#isComplete = true;
     onComplete();
     this.#addresses.start();

@@ -72,6 +72,8 @@ export class Facts {
     backend: new Map(),
     record: new Map(),
     host: new Map(),
+    announcement: new Map(),
+    check: new Map(),
     port: new Map(),
     tunnel: new Map(),
     gateway: new Map(),

@@ -67,6 +67,15 @@ const properties: Readonly<Record<PropertyOf<Resource>, true>> = {
   alias: true,
   record: true,
   hostname: true,
+  interfaces: true,
+  checkers: true,
+  path: true,
+  host: true,
+  statuses: true,
+  intervalMs: true,
+  timeoutMs: true,
+  healthyThreshold: true,
+  unhealthyThreshold: true,
 };
 const propertyOrder = Object.keys(properties);
 

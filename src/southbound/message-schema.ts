@@ -140,6 +140,32 @@ const host = Type.Object({
   ports: namedPorts,
 });
 
+const announcement = Type.Object({
+  kind: Type.Literal("announcement"),
+  id: text,
+  address: text,
+  protocol: Type.Literal("L2"),
+  nodes: texts,
+  interfaces: Type.Optional(texts),
+});
+const milliseconds = Type.Integer({ minimum: 1 });
+const threshold = Type.Integer({ minimum: 1 });
+const check = Type.Object({
+  kind: Type.Literal("check"),
+  id: text,
+  checkers: texts,
+  address: text,
+  port: servicePort,
+  protocol: Type.Union([Type.Literal("TCP"), Type.Literal("HTTP")]),
+  path: Type.Optional(text),
+  host: Type.Optional(text),
+  statuses: Type.Optional(Type.Array(Type.Object({ from: Type.Integer(), to: Type.Integer() }))),
+  intervalMs: milliseconds,
+  timeoutMs: milliseconds,
+  healthyThreshold: threshold,
+  unhealthyThreshold: threshold,
+});
+
 const resourceSchemas = {
   domain,
   node,
@@ -151,6 +177,8 @@ const resourceSchemas = {
   service,
   record,
   host,
+  announcement,
+  check,
 };
 const resource = Type.Union(Object.values(resourceSchemas));
 const resourceKey = Type.Object({
@@ -173,6 +201,10 @@ const agentSchemas = {
     type: Type.Literal("ack"),
     revision,
     errors: Type.Array(Type.Object({ resource: resourceKey, message: text })),
+  }),
+  health: Type.Object({
+    type: Type.Literal("health"),
+    verdicts: Type.Array(Type.Object({ check: text, healthy: Type.Boolean(), message: text })),
   }),
   ping,
   pong,

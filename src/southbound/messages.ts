@@ -7,10 +7,12 @@
 //                                      <---  delta 1 {revision, upserts, deletes}   all that differs from `have`, also if nothing
 //   ack {revision}                     --->                                         the switch has confirmed it
 //                                      <---  delta 2, 3, …                          changes
+//   health {verdicts}                  --->                                         what its checks have found, when it is news
 //   ping {}                            <-->  pong {}
 //
 // The first delta makes the agent's state complete. A controller sends it only once its own state is, for what the
 // delta deletes is gone from the switch. An agent that misses a delta closes the stream and says hello anew.
+import type { HealthVerdict } from "../model/health-check.ts";
 import type { Resource, ResourceKey } from "./resources.ts";
 
 export const protocolVersion = 1;
@@ -52,6 +54,12 @@ export interface Ack {
   readonly errors: readonly { readonly resource: ResourceKey; readonly message: string }[];
 }
 
+/** What the node's checks have found out. After a hello all there is, later what has changed. */
+export interface Health {
+  readonly type: "health";
+  readonly verdicts: readonly HealthVerdict[];
+}
+
 interface Ping {
   readonly type: "ping";
 }
@@ -65,5 +73,5 @@ interface Refuse {
   readonly reason: string;
 }
 
-export type AgentMessage = Hello | Ack | Ping | Pong;
+export type AgentMessage = Hello | Ack | Health | Ping | Pong;
 export type ControllerMessage = Welcome | DeltaMessage | Ping | Pong | Refuse;

@@ -1,7 +1,9 @@
 // What a controller tells an agent: resources, each replaced or deleted as a whole, keyed by kind and id.
-// Shared by all nodes: domain, node, endpoint, backend, service, host, record. Limited to the nodes with a subject of the policy (its span):
-// posture, rule, group. A resource whose references are missing matches nothing, so a gap can only drop.
+// Shared by all nodes: domain, node, endpoint, backend, service, host, record, announcement, check; the last two name the nodes
+// that are meant. Limited to the nodes with a subject of the policy (its span): posture, rule, group. A resource whose
+// references are missing matches nothing, so a gap can only drop.
 import type { DomainDns, NamedPort } from "../model/endpoint.ts";
+import type { HealthCheck } from "../model/health-check.ts";
 import type { Action, Direction, Tier } from "../model/policy.ts";
 import type { Frontend, TrafficPolicy } from "../model/service.ts";
 import type { Family } from "../net/address.ts";
@@ -170,6 +172,25 @@ interface HostResource {
   readonly ports: readonly NamedPort[];
 }
 
+/** An address that nodes tell the network outside of. */
+export interface AnnouncementResource {
+  readonly kind: "announcement";
+  /** The address, with its source's name in front. */
+  readonly id: string;
+  readonly address: string;
+  /** `L2`: by ARP and neighbour discovery. */
+  readonly protocol: "L2";
+  /** Those that do; with `L2` at most one. */
+  readonly nodes: readonly string[];
+  /** Names of interfaces; absent: the one that has the node's own address. */
+  readonly interfaces?: readonly string[];
+}
+
+/** Something that nodes are to find out again and again, and to report: whether a backend answers. */
+interface CheckResource extends HealthCheck {
+  readonly kind: "check";
+}
+
 export type Resource =
   | DomainResource
   | NodeResource
@@ -180,7 +201,9 @@ export type Resource =
   | ServiceResource
   | BackendResource
   | RecordResource
-  | HostResource;
+  | HostResource
+  | AnnouncementResource
+  | CheckResource;
 
 export type ResourceKind = Resource["kind"];
 
@@ -196,6 +219,8 @@ export const resourceKinds = [
   "service",
   "host",
   "record",
+  "announcement",
+  "check",
 ] as const satisfies readonly ResourceKind[];
 
 export interface ResourceKey {

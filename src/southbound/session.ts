@@ -6,6 +6,7 @@ import {
   type Ack,
   type AgentMessage,
   type ControllerMessage,
+  type Health,
   type Hello,
   protocolVersion,
 } from "./messages.ts";
@@ -15,8 +16,8 @@ import { diffState } from "./resume.ts";
 export interface ControllerStep {
   /** Text to be written, in this order: whole messages, each perhaps in several pieces. */
   readonly send: readonly string[];
-  /** A hello is to be answered with `start` or `refuse`; an ack is news for the policies' status. */
-  readonly event?: Hello | Ack;
+  /** A hello is to be answered with `start` or `refuse`; an ack is news for the policies' status, health for services. */
+  readonly event?: Hello | Ack | Health;
   /** The stream is to be closed after sending, for this reason. */
   readonly close?: string;
 }
@@ -73,6 +74,8 @@ export class ControllerSession {
         return this.#greet(message);
       case "ack":
         return this.#acknowledge(message);
+      case "health":
+        return this.#phase === "started" ? { send: [], event: message } : nothing;
       case "ping":
         return { send: [encode({ type: "pong" })] };
       case "pong":

@@ -1,7 +1,8 @@
 import { randomInt } from "node:crypto";
 import { parseAddress } from "../../net/address.ts";
 import { type Attempt, type AttemptResult, type ProbeTarget, failure } from "./attempt.ts";
-import { RawSctpSocket, readWatcher } from "./native.ts";
+import { readWatcher } from "../../kernel/read-watcher.ts";
+import { RawSctpSocket } from "./native.ts";
 import { decodeSctp, encodeSctp } from "./sctp-packet.ts";
 
 /**

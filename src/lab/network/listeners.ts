@@ -3,7 +3,8 @@
 import { type Socket as UdpSocket, createSocket } from "node:dgram";
 import { type Socket as TcpSocket, createServer } from "node:net";
 import { LabError } from "../errors.ts";
-import { RawSctpSocket, readWatcher, SystemCallError, bindPort } from "./native.ts";
+import { readWatcher } from "../../kernel/read-watcher.ts";
+import { RawSctpSocket, SystemCallError, bindPort } from "./native.ts";
 import { decodeSctp, encodeSctp } from "./sctp-packet.ts";
 
 type ListenerProtocol = "tcp" | "udp" | "sctp";

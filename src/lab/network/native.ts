@@ -1,5 +1,5 @@
-// The system calls that Node does not offer, through koffi: raw sockets and epoll(7).
-import { closeSync, readSync, writeSync } from "node:fs";
+// The system calls that Node does not offer, through koffi: sockets in other network namespaces.
+import { closeSync } from "node:fs";
 import koffi from "koffi";
 import { KernelError } from "../../kernel/errors.ts";
 import { errorName, inNetns } from "../../kernel/system-calls.ts";
@@ -20,12 +20,6 @@ const sendto = libc.func(
 const recvfrom = libc.func(
   "long recvfrom(int fd, _Out_ uint8_t *data, size_t length, int flags, _Out_ uint8_t *address, _Inout_ uint32_t *addressLength)",
 );
-const epollCreate = libc.func("int epoll_create1(int flags)");
-const epollControl = libc.func("int epoll_ctl(int epfd, int op, int fd, const uint8_t *event)");
-const epollWait = libc.func(
-  "int epoll_wait(int epfd, _Out_ uint8_t *events, int maxEvents, int timeoutMs)",
-);
-const eventfd = libc.func("int eventfd(unsigned int value, int flags)");
 
 // Values of Linux, the same on x86-64 and arm64.
 const SOCK_STREAM = 1;
@@ -39,9 +33,6 @@ const SO_REUSEADDR = 2;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const MSG_DONTWAIT = 0x40;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_DEL = 2;
-const EPOLLIN = 1;
 
 /** A failed system call; `code` is named as Node names it. */
 export class SystemCallError extends LabError {
@@ -205,79 +196,3 @@ export class RawSctpSocket {
     closeSync(this.fd);
   }
 }
-
-/** struct epoll_event is packed on x86-64 only. */
-const eventSize = process.arch === "x64" ? 12 : 16;
-const eventDataAt = eventSize - 8;
-
-function control(epoll: number, operation: number, fd: number): void {
-  const event = Buffer.alloc(eventSize);
-  event.writeUInt32LE(EPOLLIN, 0);
-  event.writeInt32LE(fd, eventDataAt);
-  check("epoll_ctl", Number(epollControl(epoll, operation, fd, event)));
-}
-
-interface EpollDescriptors {
-  readonly epoll: number;
-  /** An eventfd, written to when the waiting thread shall wake up with nothing to watch. */
-  readonly wake: number;
-}
-
-/** A process that exits waits for the threads of its pool, so none may sleep for long. */
-const waitMs = 1_000;
-
-/** What is added to an eventfd. */
-const one = new BigUint64Array([1n]);
-
-function openEpoll(): EpollDescriptors {
-  const epoll = check("epoll_create1", Number(epollCreate(SOCK_CLOEXEC)));
-  const wake = check("eventfd", Number(eventfd(0, SOCK_CLOEXEC | SOCK_NONBLOCK)));
-  control(epoll, EPOLL_CTL_ADD, wake);
-  return { epoll, wake };
-}
-
-/**
- * Tells when descriptors that Node cannot watch have something to read. While any is watched, one thread of Node's pool
- * sleeps in epoll_wait, and the process stays alive.
- */
-class ReadWatcher {
-  /** Made at the first need. */
-  #descriptors: EpollDescriptors | undefined;
-  readonly #watched = new Map<number, () => void>();
-  #waiting = false;
-
-  /** Calls `onReadable` whenever there is something to read, until `unwatch`. */
-  watch(fd: number, onReadable: () => void): void {
-    const descriptors = (this.#descriptors ??= openEpoll());
-    this.#watched.set(fd, onReadable);
-    control(descriptors.epoll, EPOLL_CTL_ADD, fd);
-    if (!this.#waiting) this.#wait(descriptors);
-  }
-
-  /** To be called before the descriptor is closed. */
-  unwatch(fd: number): void {
-    if (this.#descriptors === undefined || !this.#watched.delete(fd)) return;
-    const { epoll, wake } = this.#descriptors;
-    control(epoll, EPOLL_CTL_DEL, fd);
-    if (this.#watched.size === 0) writeSync(wake, one);
-  }
-
-  #wait({ epoll, wake }: EpollDescriptors): void {
-    this.#waiting = true;
-    const events = Buffer.alloc(eventSize * 64);
-    epollWait.async(epoll, events, 64, waitMs, (error: unknown, length: unknown) => {
-      this.#waiting = false;
-      if (error !== null) throw error;
-      for (let index = 0; index < Number(length); index++) {
-        const fd = events.readInt32LE(index * eventSize + eventDataAt);
-        // Read, the descriptor is no longer readable.
-        if (fd === wake) readSync(wake, Buffer.alloc(8));
-        else this.#watched.get(fd)?.();
-      }
-      if (this.#watched.size > 0) this.#wait({ epoll, wake });
-    });
-  }
-}
-
-/** The one of this process. */
-export const readWatcher = new ReadWatcher();
