@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { type ConformanceCase, families } from "../test/conformance/case.ts";
 import { cyclonusCases } from "../test/conformance/cyclonus.ts";
+import { dnsCases } from "../test/conformance/dns.ts";
 import { netpolCases } from "../test/conformance/netpol.ts";
 import type { ProfileCase, ProfileFeature } from "../test/conformance/profile-parts.ts";
 import { profileCases } from "../test/conformance/profile.ts";
@@ -71,10 +72,19 @@ function renderProfile(): string {
     .join("\n\n");
 }
 
+function renderDns(): string {
+  const rows = dnsCases.map(({ upstream, steps, elsewhere }) => {
+    const questions = steps.flatMap((step) => step.questions).length;
+    return [upstream, questions === 0 ? "" : String(questions), elsewhere ?? result];
+  });
+  return renderRows(["upstream's case", "questions", "result"], rows);
+}
+
 const parts: Readonly<Record<string, () => string>> = {
   netpol: renderNetpol,
   cyclonus: renderCyclonus,
   profile: renderProfile,
+  dns: renderDns,
 };
 
 /** The page with everything between its markers rendered again. @throws {Error} when a marker names no part */

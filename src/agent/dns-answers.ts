@@ -17,7 +17,7 @@ export interface DnsAnswersOptions {
 
 const largestMessage = 65_535;
 /** Queries whose answers are kept as they were sent, until a name changes. */
-const keptAnswers = 4_096;
+const keptAnswers = 16_384;
 
 export class DnsAnswers {
   readonly #options: DnsAnswersOptions;

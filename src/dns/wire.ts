@@ -89,6 +89,18 @@ export function skipName(bytes: Uint8Array, start: number): number {
 
 const utf8 = new TextDecoder();
 
+/** Names are ASCII but for those that mean nothing here, and are read with every query. */
+function readLabel(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let offset = start; offset < end; offset++) {
+    const byte = bytes[offset] ?? 0;
+    if (byte >= 0x80) return utf8.decode(bytes.subarray(start, end)).toLowerCase();
+    const isUpper = byte >= 0x41 && byte <= 0x5a;
+    text += String.fromCharCode(isUpper ? byte | 0x20 : byte);
+  }
+  return text;
+}
+
 /**
  * A name without pointers, in lower case, without the last dot; empty for the root. What is no letter, digit or sign of ASCII
  * stands for itself as far as UTF-8 has it; dots within labels cannot be told from those between them.
@@ -108,8 +120,8 @@ export function readPlainName(
     if (end > bytes.length || end - start > longestName) {
       throw new MessageError(`a name at ${start} is too long`);
     }
-    if (length === 0) return { name: labels.join(".").toLowerCase(), end };
-    labels.push(utf8.decode(bytes.subarray(offset + 1, end)));
+    if (length === 0) return { name: labels.join("."), end };
+    labels.push(readLabel(bytes, offset + 1, end));
     offset = end;
   }
 }

@@ -1,14 +1,14 @@
 // DNS as pods see it: answered by their node, on real packets, by UDP and TCP, IPv4 and IPv6.
 import assert from "node:assert/strict";
-import { type Socket as UdpSocket, createSocket } from "node:dgram";
 import { after, before, test } from "node:test";
-import { decode, encode, type Answer } from "dns-packet";
+import { clusterNetworkPolicyKind } from "../../src/kinds/cluster-network-policy.ts";
 import { domainKind } from "../../src/kinds/domain.ts";
 import { networkPolicyKind } from "../../src/kinds/network-policy.ts";
 import { podKind } from "../../src/kinds/pod.ts";
 import { serviceKind } from "../../src/kinds/service.ts";
-import { bindPort } from "../../src/lab/network/native.ts";
+import { Prober } from "../../src/lab/network/prober.ts";
 import { type DnsAnswer, type DnsQuestion, DnsSocket, ask, askOnce } from "./dns-client.ts";
+import { UpstreamServer } from "./dns-upstream-server.ts";
 import { TestLab, until } from "./harness.ts";
 
 const servers = ["10.96.0.10", "fd00:10:96::10"] as const;
@@ -77,38 +77,6 @@ kind: Pod
 metadata: { namespace: shop, name: upstream, labels: { app: upstream } }
 spec: { nodeName: node-2, containers: [{ name: main, image: any }] }
 `;
-
-/** Another DNS server, in a pod; answers from a list. */
-class UpstreamServer implements Disposable {
-  readonly zone = new Map<string, Answer[]>();
-  asked: string[] = [];
-  #isSilent = false;
-  readonly #socket: UdpSocket;
-
-  constructor(netns: string) {
-    this.#socket = createSocket("udp6");
-    this.#socket.on("message", (bytes, { port, address }) => {
-      const { id = 0, questions = [] } = decode(bytes);
-      const [question] = questions;
-      if (question === undefined) return;
-      this.asked.push(`${question.name} ${question.type}`);
-      if (this.#isSilent) return;
-      const answers = this.zone.get(question.name.toLowerCase());
-      const flags = answers === undefined ? 0x0183 : 0x0180;
-      const reply = { type: "response" as const, id, flags, questions: [question] };
-      this.#socket.send(encode({ ...reply, answers: answers ?? [] }), port, address);
-    });
-    this.#socket.bind({ fd: bindPort(netns, "udp", 53) });
-  }
-
-  set isSilent(silent: boolean) {
-    this.#isSilent = silent;
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket.close();
-  }
-}
 
 const stack = new AsyncDisposableStack();
 let lab: TestLab;
@@ -302,6 +270,45 @@ test("the node itself asks at the same address, and from elsewhere nobody gets a
   assert.deepEqual(records, ["A 10.96.0.20"]);
 });
 
+test("policies that name domain names learn from these answers, before the pod has them", async () => {
+  const [internet] = ["198.51.100.10"];
+  const prober = new Prober();
+  const passes = async (): Promise<boolean> => {
+    const netns = lab.podNetns("shop/client-1");
+    const target = { netns, to: internet, port: 443, protocol: "tcp", timeoutMs: 2_000 } as const;
+    return (await prober.probe(target)).verdict === "allowed";
+  };
+  upstream.zone.set("www.partner.test", [
+    { type: "A", name: "www.partner.test", ttl: 60, data: internet },
+  ]);
+  await lab.apply(`
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: { name: names }
+spec:
+  tier: Admin
+  priority: 10
+  subject: { pods: { namespaceSelector: {}, podSelector: { matchLabels: { app: client } } } }
+  egress:
+    - name: resolver
+      action: Accept
+      to: [{ pods: { namespaceSelector: {}, podSelector: { matchLabels: { k8s-app: kube-dns } } } }]
+      protocols: [{ udp: { destinationPort: { number: 53 } } }]
+    - { name: partners, action: Accept, to: [{ domainNames: [www.partner.test] }] }
+    - { name: nothing else, action: Deny, to: [{ networks: [0.0.0.0/0, "::/0"] }] }
+`);
+  await lab.settle();
+  assert.equal(await passes(), false);
+  // The flows that show answers to the agent are renewed every two seconds.
+  await until("an answer that was learnt from", async () => {
+    const { records } = await ask(from("client-1", "www.partner.test"));
+    assert.deepEqual(records, [`A ${internet}`]);
+    return await passes();
+  });
+  await lab.delete(clusterNetworkPolicyKind, { name: "names" });
+  await lab.settle();
+});
+
 test("Services are found while API server and controller are away, also by an agent that starts then", async () => {
   await lab.whileDown(["apiserver", "controller"], async () => {
     for (const { records } of await askEverywhere(`web.shop.svc.${zone}`)) {
@@ -312,4 +319,24 @@ test("Services are found while API server and controller are away, also by an ag
   for (const { records } of await askEverywhere(`web.shop.svc.${zone}`)) {
     assert.deepEqual(records, ["A 10.96.0.20"]);
   }
+});
+
+test("without its agent a node's pods ask the Service's pods", async () => {
+  await lab.apply(`
+apiVersion: v1
+kind: Pod
+metadata: { namespace: kube-system, name: dns-1, labels: { k8s-app: kube-dns } }
+spec: { nodeName: node-2, containers: [{ name: main, image: any }] }
+`);
+  await lab.settle();
+  using other = new UpstreamServer(lab.podNetns("kube-system/dns-1"));
+  const name = `web.shop.svc.${zone}`;
+  other.zone.set(name, [{ type: "A", name, ttl: 5, data: "192.0.2.53" }]);
+  const answer = async (): Promise<string | undefined> =>
+    (await askOnce(from("client-1", name), 1_000))?.records.join();
+  assert.equal(await answer(), "A 10.96.0.20");
+  await lab.whileDown(["agent-node-1"], async () => {
+    await until("an answer of the pod", async () => (await answer()) === "A 192.0.2.53");
+  });
+  await until("an answer of the node", async () => (await answer()) === "A 10.96.0.20");
 });
