@@ -43,7 +43,7 @@ function isStatus(value: unknown): value is ControllerStatus {
 }
 
 /** Asks the controller for its status, one question at a time, on one connection. */
-class StatusClient {
+export class StatusClient {
   readonly #stream: MessageStream;
   #answered: (status: ControllerStatus) => void = () => undefined;
 
@@ -68,6 +68,27 @@ class StatusClient {
     this.#answered = resolve;
     this.#stream.send({});
     return await promise;
+  }
+
+  /** Settles when the controller has seen so many objects and its one agent has confirmed all that follows from them. */
+  async confirmed(expected: Readonly<Record<string, number>>): Promise<void> {
+    const deadline = performance.now() + 60_000;
+    for (;;) {
+      const status = await this.status();
+      const [agent] = status.agents;
+      const seen = Object.entries(expected).every(
+        ([kind, length]) => status.seen[kind]?.objects === length,
+      );
+      const isConfirmed = agent !== undefined && agent.confirmed === agent.revision;
+      if (seen && isConfirmed && status.undecided === 0) {
+        if (agent.errors.length > 0) throw new Error(`not realised: ${agent.errors.join("; ")}`);
+        return;
+      }
+      if (performance.now() > deadline) {
+        throw new Error(`not confirmed within a minute: ${JSON.stringify(status)}`);
+      }
+      await sleep(pollMs);
+    }
   }
 
   close(): void {
@@ -217,42 +238,13 @@ export class Isobar implements Contender {
   }
 
   async #startAgent(): Promise<void> {
-    const { rundir, databaseSocket: ovsdb } = this.#ovs;
-    const folder = join(rundir, "agent");
-    mkdirSync(folder);
-    const agent = this.#stack.use(
-      new AgentProcess({
-        node,
-        folder,
-        controllers: [join(rundir, "controller.sock")],
-        ovsdb,
-        rundir,
-        datapathType: "dummy",
-      }),
-    );
-    await agent.start();
+    const agent = await startAgent(this.#ovs, node, this.#stack);
     await agent.until(({ endpoints }) => endpoints.length === this.#options.perSide * 2 + 1);
   }
 
-  /** Settles when the controller has seen so many objects and the agent has confirmed all that follows from them. */
   async #confirmed(expected: Readonly<Record<string, number>>): Promise<void> {
     this.storedAtMs = performance.now();
-    const deadline = performance.now() + 60_000;
-    for (;;) {
-      const status = await this.#status.status();
-      const [agent] = status.agents;
-      const seen = Object.entries(expected).every(
-        ([kind, length]) => status.seen[kind]?.objects === length,
-      );
-      if (seen && agent !== undefined && agent.confirmed === agent.revision) {
-        if (agent.errors.length > 0) throw new Error(`not realised: ${agent.errors.join("; ")}`);
-        return;
-      }
-      if (performance.now() > deadline) {
-        throw new Error(`not confirmed within a minute: ${JSON.stringify(status)}`);
-      }
-      await sleep(pollMs);
-    }
+    await this.#status.confirmed(expected);
   }
 }
 
@@ -262,7 +254,33 @@ function run(program: string, flags: Readonly<Record<string, string>>): readonly
   return [process.execPath, "--disable-warning=ExperimentalWarning", file, ...args];
 }
 
-async function startApiServer(folder: string, stack: AsyncDisposableStack): Promise<ApiClient> {
+/** An agent on the switch, and following the controller in its folder. */
+export async function startAgent(
+  { rundir, databaseSocket: ovsdb }: OpenVswitch,
+  name: string,
+  stack: AsyncDisposableStack,
+): Promise<AgentProcess> {
+  const folder = join(rundir, "agent");
+  mkdirSync(folder);
+  const controllers = [join(rundir, "controller.sock")];
+  const options = {
+    node: name,
+    folder,
+    controllers,
+    ovsdb,
+    rundir,
+    datapathType: "dummy",
+  } as const;
+  const agent = stack.use(new AgentProcess(options));
+  await agent.start();
+  return agent;
+}
+
+/** With a domain, one namespace and one node. */
+export async function startApiServer(
+  folder: string,
+  stack: AsyncDisposableStack,
+): Promise<ApiClient> {
   const kubeconfig = join(folder, "kubeconfig");
   const command = run("apiserver", {
     data: join(folder, "objects.db"),
@@ -288,7 +306,10 @@ async function startApiServer(folder: string, stack: AsyncDisposableStack): Prom
   return client;
 }
 
-async function startController(folder: string, stack: AsyncDisposableStack): Promise<StatusClient> {
+export async function startController(
+  folder: string,
+  stack: AsyncDisposableStack,
+): Promise<StatusClient> {
   const [listen, statusSocket] = [join(folder, "controller.sock"), join(folder, "status.sock")];
   const command = run("controller", {
     kubeconfig: join(folder, "kubeconfig"),

@@ -110,21 +110,10 @@ export class Ovn implements Contender {
   static async start(options: { readonly perSide: number; readonly pairs: number }): Promise<Ovn> {
     await using stack = new AsyncDisposableStack();
     const ovs = stack.use(await OpenVswitch.start());
-    const { rundir } = ovs;
     const endpoints = endpointsOf(options.perSide, options.pairs);
     const labels = [...endpoints, extraEndpoint].map(({ name }) => ({ "iface-id": name }));
     await addPorts(ovs, labels);
-    const northbound = await startDatabase(rundir, "nb", stack);
-    const southbound = await startDatabase(rundir, "sb", stack);
-    startDaemons(ovs, stack);
-    const chassis = await southbound.monitor({ Chassis: { columns: ["name"] } });
-    // Without one, OVN calls everything done at once.
-    await until("a chassis", () => chassis.rows("Chassis").size === 1 || undefined);
-    const monitor = await northbound.monitor({
-      NB_Global: { columns: ["hv_cfg"] },
-      Logical_Switch_Port: { columns: ["name", "up"] },
-    });
-    monitor.setMaxListeners(0);
+    const { northbound, monitor } = await startOvn(ovs, stack);
     const ovn = new Ovn({ stack: stack.move(), ovs, northbound, monitor, endpoints });
     try {
       await ovn.#populate(options.pairs);
@@ -200,42 +189,81 @@ export class Ovn implements Contender {
     await this.#portsUp(this.#endpoints.length);
   }
 
-  /**
-   * Settles when ovn-controller has the switch's confirmation of the change, as `ovn-nbctl --wait=hv` waits for it.
-   * Gives the UUID of the first row inserted.
-   */
+  /** Gives the UUID of the first row inserted. */
   async #change(operations: readonly Operation[]): Promise<string> {
-    const results = await this.#northbound.transact([
-      ...operations,
-      { op: "mutate", table: "NB_Global", where: [], mutations: [["nb_cfg", "+=", 1]] },
-      { op: "select", table: "NB_Global", where: [], columns: ["nb_cfg"] },
-    ]);
+    const { uuid, confirmation } = await changeOvn(this.#northbound, operations);
     this.storedAtMs = performance.now();
-    const wanted = numberOf(results.at(-1)?.rows?.[0]?.["nb_cfg"]) ?? 0;
-    await this.#until("a confirmation", () => {
-      const [global] = this.#monitor.rows("NB_Global").values();
-      return (numberOf(global?.["hv_cfg"]) ?? 0) >= wanted;
-    });
-    return results[0]?.uuid ?? "";
+    await this.#until("a confirmation", () => isConfirmed(this.#monitor, confirmation));
+    return uuid;
   }
 
   async #portsUp(length: number): Promise<void> {
-    await this.#until("ports that are up", () => {
-      const ports = [...this.#monitor.rows("Logical_Switch_Port").values()];
-      return ports.filter(({ up }) => atomsOf(up)[0] === true).length === length;
-    });
+    await this.#until("ports that are up", () => arePortsUp(this.#monitor, length));
   }
 
   async #until(what: string, reached: () => boolean): Promise<void> {
-    const signal = AbortSignal.timeout(confirmTimeoutMs);
-    while (!reached()) {
-      try {
-        await once(this.#monitor, "change", { signal });
-      } catch (cause) {
-        throw new Error(`OVN: ${what}: not within ${confirmTimeoutMs} ms`, { cause });
-      }
+    await untilOvn(this.#monitor, what, reached);
+  }
+}
+
+/** Stores a change that ovn-controller is to confirm, as `ovn-nbctl --wait=hv` does. */
+export async function changeOvn(
+  northbound: OvsdbClient,
+  operations: readonly Operation[],
+): Promise<{ readonly uuid: string; readonly confirmation: number }> {
+  const results = await northbound.transact([
+    ...operations,
+    { op: "mutate", table: "NB_Global", where: [], mutations: [["nb_cfg", "+=", 1]] },
+    { op: "select", table: "NB_Global", where: [], columns: ["nb_cfg"] },
+  ]);
+  const confirmation = numberOf(results.at(-1)?.rows?.[0]?.["nb_cfg"]) ?? 0;
+  return { uuid: results[0]?.uuid ?? "", confirmation };
+}
+
+/** Whether ovn-controller has the switch's confirmation of the change. */
+export function isConfirmed(monitor: OvsdbMonitor, confirmation: number): boolean {
+  const [global] = monitor.rows("NB_Global").values();
+  return (numberOf(global?.["hv_cfg"]) ?? 0) >= confirmation;
+}
+
+/** Whether so many logical ports are up. */
+export function arePortsUp(monitor: OvsdbMonitor, length: number): boolean {
+  const ports = [...monitor.rows("Logical_Switch_Port").values()];
+  return ports.filter(({ up }) => atomsOf(up)[0] === true).length === length;
+}
+
+export async function untilOvn(
+  monitor: OvsdbMonitor,
+  what: string,
+  reached: () => boolean,
+): Promise<void> {
+  const signal = AbortSignal.timeout(confirmTimeoutMs);
+  while (!reached()) {
+    try {
+      await once(monitor, "change", { signal });
+    } catch (cause) {
+      throw new Error(`OVN: ${what}: not within ${confirmTimeoutMs} ms`, { cause });
     }
   }
+}
+
+/** OVN's databases and daemons on the switch, with the monitor that `isConfirmed` and `arePortsUp` need. */
+export async function startOvn(
+  ovs: OpenVswitch,
+  stack: AsyncDisposableStack,
+): Promise<{ readonly northbound: OvsdbClient; readonly monitor: OvsdbMonitor }> {
+  const northbound = await startDatabase(ovs.rundir, "nb", stack);
+  const southbound = await startDatabase(ovs.rundir, "sb", stack);
+  startDaemons(ovs, stack);
+  const chassis = await southbound.monitor({ Chassis: { columns: ["name"] } });
+  // Without one, OVN calls everything done at once.
+  await until("a chassis", () => chassis.rows("Chassis").size === 1 || undefined);
+  const monitor = await northbound.monitor({
+    NB_Global: { columns: ["hv_cfg"] },
+    Logical_Switch_Port: { columns: ["name", "up"] },
+  });
+  monitor.setMaxListeners(0);
+  return { northbound, monitor };
 }
 
 export async function startDatabase(

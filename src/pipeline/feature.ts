@@ -44,12 +44,14 @@ export interface Feature {
   readonly on: { readonly [Kind in FactKind]?: (change: Change<Kind>, mark: Mark) => void };
 }
 
+const nothing: ReadonlySet<never> = new Set();
+
 /** Sets of values by key; a key without values is not there. */
 export class SetMap<Key, Value> {
   readonly #sets = new Map<Key, Set<Value>>();
 
   get(key: Key): ReadonlySet<Value> {
-    return this.#sets.get(key) ?? new Set();
+    return this.#sets.get(key) ?? nothing;
   }
 
   keys(): Iterable<Key> {

@@ -27,10 +27,6 @@ const directions = ["egress", "ingress"] as const satisfies readonly Direction[]
 
 type Role = "subject" | "peer";
 
-function userKey(role: Role, direction: Direction, group: string): string {
-  return `${role} ${direction} ${group}`;
-}
-
 function groupsIn(rule: RuleResource, role: Role): readonly string[] {
   if (role === "subject") return rule.subjects;
   return rule.peers === "any" ? [] : rule.peers;
@@ -42,7 +38,11 @@ export class PolicyFeature implements Feature {
   /** Identity → groups that it is in. */
   readonly #groups = new SetMap<string, string>();
   /** Role, direction and group → rules. */
-  readonly #users = new SetMap<string, string>();
+  // A group's id can be long, and text made of it would have to be hashed anew for each of its flows.
+  readonly #users: Readonly<Record<Role, Readonly<Record<Direction, SetMap<string, string>>>>> = {
+    subject: { egress: new SetMap(), ingress: new SetMap() },
+    peer: { egress: new SetMap(), ingress: new SetMap() },
+  };
   /** Direction and service → rules. */
   readonly #serviceUsers = new SetMap<string, string>();
   /** Direction and tier → the order of its rules. */
@@ -83,7 +83,7 @@ export class PolicyFeature implements Feature {
     if (!known || misread !== this.#networks.isMisread(id)) this.#markUsable(id, mark);
     for (const direction of directions) {
       for (const role of ["subject", "peer"] as const) {
-        const users = this.#users.get(userKey(role, direction, id));
+        const users = this.#users[role][direction].get(id);
         if (users.size === 0) continue;
         for (const identity of changed) this.#markIdentity(role, direction, identity, mark);
       }
@@ -101,7 +101,7 @@ export class PolicyFeature implements Feature {
     });
     for (const direction of directions) {
       for (const role of ["subject", "peer"] as const) {
-        for (const rule of this.#rules(this.#users.get(userKey(role, direction, group)))) {
+        for (const rule of this.#rules(this.#users[role][direction].get(group))) {
           if (rule.action !== "allow") this.#markSubjects(rule, mark);
         }
       }
@@ -158,7 +158,7 @@ export class PolicyFeature implements Feature {
       else users.delete(key, id);
     };
     for (const role of ["subject", "peer"] as const) {
-      for (const group of groupsIn(rule, role)) set(this.#users, userKey(role, direction, group));
+      for (const group of groupsIn(rule, role)) set(this.#users[role][direction], group);
     }
     for (const { key } of servicesOf(rule)) set(this.#serviceUsers, `${direction} ${key}`);
     if (rule.tier !== "networkpolicy") this.#placesFor(rule).set(rule, present);
@@ -261,7 +261,7 @@ export class PolicyFeature implements Feature {
   ): readonly PlacedRule[] {
     const ids = new Set<string>();
     for (const group of groups) {
-      for (const id of this.#users.get(userKey(role, direction, group))) ids.add(id);
+      for (const id of this.#users[role][direction].get(group)) ids.add(id);
     }
     return this.#rules(ids)
       .map((rule) => this.#place(rule, context))
