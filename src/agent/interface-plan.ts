@@ -22,15 +22,3 @@ export interface InterfacePlan {
 
 /** Where the two ends of an attachment are. */
 export type InterfaceEnds = Pick<InterfacePlan, "port" | "netns" | "interface">;
-
-/** Work with the kernel that blocks the thread which does it. */
-export type InterfaceJob =
-  | { readonly kind: "create"; readonly plan: InterfacePlan }
-  | { readonly kind: "reduce-mtu"; readonly ends: InterfaceEnds; readonly mtu: number }
-  | { readonly kind: "delete"; readonly ports: readonly string[] };
-
-/** What came of the job with the number. */
-export interface InterfaceAnswer {
-  readonly number: number;
-  readonly failure?: { readonly message: string; readonly code: string };
-}

@@ -1,4 +1,5 @@
-import { closeSync, readSync, writeSync } from "node:fs";
+import { closeSync, read, write } from "node:fs";
+import { promisify } from "node:util";
 import {
   type NetlinkMessage,
   type NetlinkRequest,
@@ -7,6 +8,11 @@ import {
 } from "../netlink/message.ts";
 import { KernelError } from "./errors.ts";
 import { errorName, openNetlink } from "./system-calls.ts";
+
+// The kernel works requests off while they are written, and lets the writer wait where others hold its one lock for
+// interfaces: so a thread of Node's pool does it.
+const writeBytes = promisify(write);
+const readBytes = promisify(read);
 
 /** No read gives more (linux/netlink.h, NLMSG_GOODSIZE). */
 const readSize = 64 * 1024;
@@ -18,27 +24,36 @@ export interface NamedRequest extends NetlinkRequest {
   readonly tolerated?: readonly string[];
 }
 
-/** Speaks rtnetlink in the network namespace that the thread was in when it was made. Blocks its thread. */
+/** Speaks rtnetlink in the network namespace that the thread was in when it was made. */
 export class NetlinkSocket implements Disposable {
   readonly fd: number;
-  readonly #buffer = new Uint8Array(readSize);
+  readonly #buffer = Buffer.alloc(readSize);
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor() {
     this.fd = openNetlink();
   }
 
   /**
-   * Has the kernel do all of it, in one go. What comes behind a request that fails is done as well.
-   * @returns what it answered, in this order @throws {KernelError} about the first that fails
+   * Has the kernel do all of it, in one go; after what was asked for before. What comes behind a request that fails is done
+   * as well. @returns what it answered, in this order @throws {KernelError} about the first that fails
    */
-  request(requests: readonly NamedRequest[]): readonly NetlinkMessage[] {
-    writeSync(this.fd, encodeRequests(requests));
+  async request(requests: readonly NamedRequest[]): Promise<readonly NetlinkMessage[]> {
+    // Nothing cannot be written.
+    if (requests.length === 0) return [];
+    const answered = this.#turn.then(async () => await this.#exchange(requests));
+    this.#turn = answered.catch(() => undefined);
+    return await answered;
+  }
+
+  async #exchange(requests: readonly NamedRequest[]): Promise<readonly NetlinkMessage[]> {
+    await writeBytes(this.fd, encodeRequests(requests));
     const answers: NetlinkMessage[] = [];
     let failure: KernelError | undefined;
     for (let open = requests.length; open > 0;) {
+      const { bytesRead } = await readBytes(this.fd, this.#buffer, 0, readSize, null);
       // What is kept of a message must not be overwritten by the next read.
-      const bytes = this.#buffer.slice(0, readSync(this.fd, this.#buffer));
-      for (const message of decodeMessages(bytes)) {
+      for (const message of decodeMessages(Uint8Array.from(this.#buffer.subarray(0, bytesRead)))) {
         if (!("verdict" in message)) {
           answers.push(message);
           continue;
@@ -55,6 +70,7 @@ export class NetlinkSocket implements Disposable {
     return answers;
   }
 
+  /** Nothing may be under way. */
   [Symbol.dispose](): void {
     closeSync(this.fd);
   }

@@ -1,7 +1,6 @@
-// The system calls that Node does not offer, through koffi. They block the thread that calls them.
+// The system calls that Node does not offer, through koffi.
 import { closeSync, openSync } from "node:fs";
 import { constants } from "node:os";
-import { isMainThread } from "node:worker_threads";
 import koffi from "koffi";
 import { KernelError } from "./errors.ts";
 
@@ -45,7 +44,6 @@ function check(call: string, result: unknown): number {
   throw new KernelError(`${call}: ${code}`, code);
 }
 
-/** Of this thread; each has its own copy of this module. */
 let home: number | undefined;
 
 /**
@@ -60,7 +58,8 @@ export function inNetns<T>(path: string, work: () => T): T {
   try {
     return work();
   } finally {
-    if (Number(callSetns(home, CLONE_NEWNET)) < 0) endThread();
+    // Going on in the wrong namespace would be worse than not going on.
+    if (Number(callSetns(home, CLONE_NEWNET)) < 0) process.abort();
   }
 }
 
@@ -73,12 +72,6 @@ export function openNetns(path: string): Disposable & { readonly fd: number } {
     const code = codeOf(cause);
     throw new KernelError(`no network namespace ${path} (${code})`, code, { cause });
   }
-}
-
-/** Going on in the wrong namespace would be worse than not going on. */
-function endThread(): never {
-  if (isMainThread) process.abort();
-  process.exit(1);
 }
 
 function codeOf(error: unknown): string {
@@ -100,13 +93,19 @@ export function openNetlink(): number {
 
 /**
  * Has the kernel fill in checksums before it hands packets to the interface, as `ethtool -K NAME tx off` does. `fd` is any
- * socket of the interface's namespace. @throws {KernelError}
+ * socket of the interface's namespace. The kernel may let it wait: a thread of Node's pool does. @throws {KernelError}
  */
-export function fillChecksums(fd: number, name: string): void {
+export async function fillChecksums(fd: number, name: string): Promise<void> {
   const request = {
     name,
     data: koffi.as({ command: ETHTOOL_STXCSUM, data: 0 }, koffi.pointer(ethtoolValue)),
     rest: Array.from({ length: 16 }, () => 0),
   };
-  check(`checksums of ${name}`, callIoctl(fd, SIOCETHTOOL, request));
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  callIoctl.async(fd, SIOCETHTOOL, request, (error: unknown, result: unknown) => {
+    if (error === null) resolve(result);
+    else reject(error);
+  });
+  // The number of the error stays in the thread that has called.
+  if (Number(await promise) < 0) throw new KernelError(`checksums of ${name}: refused`, "");
 }
