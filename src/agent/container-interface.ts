@@ -19,6 +19,7 @@ import { runCommand } from "../runtime/command.ts";
 import { AttachError } from "./errors.ts";
 import { type InterfaceEnds, type InterfacePlan, gateways } from "./interface-plan.ts";
 import { attachmentLinkGroup } from "./kernel-guard.ts";
+import { kernelSettingsFolder } from "./kernel-settings.ts";
 
 const writeBytes = promisify(write);
 
@@ -152,7 +153,9 @@ async function setUpContainer({
 
 /** Settings are of the namespace that their file was opened in; to write them may take as long as netlink. */
 async function enableIpv6(netns: string, name: string): Promise<void> {
-  const fd = inNetns(netns, () => openSync(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, "w"));
+  const fd = inNetns(netns, () =>
+    openSync(`${kernelSettingsFolder}/ipv6/conf/${name}/disable_ipv6`, "w"),
+  );
   try {
     await writeBytes(fd, "0");
   } finally {

@@ -1,5 +1,6 @@
 // The node's kernel settings (sysctl) that the agent changes: what they were is remembered in a file, so that uninstalling
 // puts them back.
+import { existsSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
 
 interface Remembered {
@@ -10,7 +11,13 @@ interface Remembered {
 /** Name of the file in the agent's state directory. */
 export const kernelSettingsFile = "kernel-settings.json";
 
-const root = "/proc/sys/net/";
+/** Where a container without all privileges has them: its own `/proc/sys` can only be read. */
+const mounted = "/host/proc/sys/net";
+
+/** Folder of the settings that belong to a network namespace: the one of the thread that looks. */
+export const kernelSettingsFolder = existsSync(mounted) ? mounted : "/proc/sys/net";
+
+const root = `${kernelSettingsFolder}/`;
 
 export class KernelSettings {
   readonly #file: string;
@@ -27,7 +34,7 @@ export class KernelSettings {
   }
 
   /**
-   * Sets `name`, a path below `/proc/sys/net`, to `value`; what it was is on disk before. With `remember` false it goes with its
+   * Sets `name`, a path below the folder, to `value`; what it was is on disk before. With `remember` false it goes with its
    * interface, and nobody will want it back. @throws {Error} of the file system.
    */
   async set(name: string, value: string, remember = true): Promise<void> {

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { recordOf, uuidsOf } from "../ovsdb/value.ts";
 import type { Log } from "../runtime/log.ts";
@@ -39,9 +39,25 @@ export async function uninstall(config: AgentConfig, log: Log): Promise<void> {
   const settings = new KernelSettings(join(config.stateDir, kernelSettingsFile));
   const restored = await settings.restore();
   if (withSwitch.status === "rejected") throw withSwitch.reason;
-  await rm(config.stateDir, { recursive: true, force: true });
+  await removeFolder(config.stateDir);
   await rm(config.socket, { force: true });
   log.info({ bridge: config.bridge, restored }, "removed");
+}
+
+/** In a container the folder itself is a mount, which stays. */
+async function removeFolder(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (isErrorOf(error, "ENOENT")) return [];
+    throw error;
+  });
+  for (const name of names) await rm(join(folder, name), { recursive: true, force: true });
+  await rmdir(folder).catch((error: unknown) => {
+    if (!isErrorOf(error, "ENOENT") && !isErrorOf(error, "EBUSY")) throw error;
+  });
+}
+
+function isErrorOf(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }
 
 async function removeFromSwitch(config: AgentConfig): Promise<void> {

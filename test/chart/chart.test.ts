@@ -177,17 +177,16 @@ test("the controller is allowed what docs/sources.md says that it needs, and no 
   }
 });
 
-test("nothing has all privileges but what says why", () => {
-  const privileged = templates(render())
-    .flatMap(({ pod }) => containersOf(pod))
-    .filter(({ securityContext }) => securityContext.privileged === true);
-  assert.deepEqual(
-    privileged.map(({ name }) => name),
-    ["agent"],
-  );
+test("nothing has all privileges unless that is asked for", () => {
+  const privilegedOf = (settings: readonly string[]): string[] =>
+    templates(render(settings))
+      .flatMap(({ pod }) => containersOf(pod))
+      .filter(({ securityContext }) => securityContext.privileged === true)
+      .map(({ name }) => name);
+  assert.deepEqual(privilegedOf([]), []);
+  assert.deepEqual(privilegedOf(["agent.privileged=true"]), ["agent"]);
   for (const { name, pod } of templates(render())) {
     for (const { securityContext } of containersOf(pod)) {
-      if (securityContext.privileged === true) continue;
       assert.deepEqual(securityContext.capabilities.drop, ["ALL"], name);
     }
   }

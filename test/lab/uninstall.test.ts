@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, rmdirSync } from "node:fs";
 import { after, before, test } from "node:test";
+import { runCommand } from "../../src/runtime/command.ts";
 import { AgentProcess } from "../agent/agent-process.ts";
 import { NodeLab, eventually, sh } from "./node-lab.ts";
 
@@ -92,6 +93,21 @@ test("without its switch all the rest is removed, and the bridge when the switch
   assert.ok(!sh(lab.node(0).netns, "nft list ruleset").includes("isobar"));
   assert.equal((await uninstall()).exitCode, 0);
   await eventually(() => assertNothingLeft(untouched));
+});
+
+test("a state directory that is a mount, as in a container, is emptied", async () => {
+  const state = `${lab.agents[0]!.options.folder}/state`;
+  await install();
+  await lab.agents[0]!.stop("SIGTERM");
+  await runCommand(["mount", "--bind", state, state]);
+  try {
+    const remover = await uninstall();
+    assert.equal(remover.exitCode, 0, JSON.stringify(remover.log));
+    assert.deepEqual(readdirSync(state), []);
+  } finally {
+    await runCommand(["umount", state]);
+  }
+  rmdirSync(state);
 });
 
 test("a kernel setting that somebody has changed since is theirs", async () => {
