@@ -24,7 +24,7 @@ import { ConnectionReview, mayRevoke } from "./connection-review.ts";
 import { type ConnectionTable, openConnections } from "./connection-table.ts";
 import { findControlSocket } from "./control-socket.ts";
 import { ControllerDirectory } from "./controller-directory.ts";
-import { ControllerLink } from "./controller-link.ts";
+import { type Arrival, ControllerLink } from "./controller-link.ts";
 import { type Duty, type Review, type StackDuty, errorsOf } from "./duty.ts";
 import { FlowReconciler } from "./flow-reconciler.ts";
 import { GatewayKeeper } from "./gateway-keeper.ts";
@@ -115,7 +115,7 @@ export class Agent {
       onFollowing: () => this.#metrics.streams.inc(),
       onFailure: () => this.#metrics.streamFailures.inc(),
       have: () => this.#state.digests(),
-      onDelta: async (delta, completes, signal) => await this.#take(delta, completes, signal),
+      onDelta: async (delta, arrival) => await this.#take(delta, arrival),
     });
     this.#readiness = new Readiness({
       node,
@@ -248,7 +248,7 @@ export class Agent {
    * the overlay, and with nothing passing any more that it takes away. A later delta never settles before an earlier one,
    * for its confirmation is taken for both.
    */
-  async #take(delta: Delta, completes: boolean, signal: AbortSignal): Promise<Ack["errors"]> {
+  async #take(delta: Delta, { completes, applied, signal }: Arrival): Promise<Ack["errors"]> {
     const realised = this.#metrics.realisation.startTimer();
     this.#reviewDue ||= mayRevoke(delta, this.#state);
     this.#flows.change(this.#orFail(() => this.#state.applyResources(delta, completes)));
@@ -267,6 +267,7 @@ export class Agent {
     this.#balancing.take(delta, completes);
     const concernsServices = this.#services.update(delta) || concernsGateway;
     await this.#flows.confirmed(version, signal);
+    applied();
     if (this.#reviewDue && this.#state.complete) {
       this.#reviewDue = false;
       this.#reviewed = this.#reviews.perform("connections");

@@ -21,14 +21,17 @@ export interface ControllerLinkOptions {
   /** Digests of what is held now, for the hello. */
   readonly have: () => Readonly<Record<string, string>>;
   /**
-   * Takes a delta in before it returns; the promise settles when the switch has confirmed it, with what the switch
-   * does not take. `completes`: with it the state is all there is.
+   * Takes a delta in before it returns; the promise settles when it is in force, with what the switch does not take.
    */
-  readonly onDelta: (
-    delta: Delta,
-    completes: boolean,
-    signal: AbortSignal,
-  ) => Promise<Ack["errors"]>;
+  readonly onDelta: (delta: Delta, arrival: Arrival) => Promise<Ack["errors"]>;
+}
+
+export interface Arrival {
+  /** With the delta the state is all there is. */
+  readonly completes: boolean;
+  /** To be called when the switch has the delta's flows. */
+  readonly applied: () => void;
+  readonly signal: AbortSignal;
 }
 
 const tickMs = 1000;
@@ -142,7 +145,11 @@ export class ControllerLink {
   ): Promise<void> {
     if (delta === undefined) return;
     try {
-      const errors = await this.#options.onDelta(delta, completes === true, signal);
+      const applied = (): void => {
+        for (const message of session.applied(delta.revision)) stream.send(message);
+      };
+      const arrival = { completes: completes === true, applied, signal };
+      const errors = await this.#options.onDelta(delta, arrival);
       for (const message of session.confirm(delta.revision, errors)) {
         this.#revision = delta.revision;
         stream.send(message);

@@ -74,6 +74,11 @@ export class AgentSession {
     }
   }
 
+  /** The switch has the flows of `revision`, and with them all earlier ones. */
+  applied(revision: number): readonly AgentMessage[] {
+    return this.#unconfirmed.includes(revision) ? [{ type: "applied", revision }] : [];
+  }
+
   /** The switch has confirmed what `revision` brought; earlier ones are confirmed with it. */
   confirm(
     revision: number,

@@ -206,6 +206,7 @@ const agentSchemas = {
     type: Type.Literal("health"),
     verdicts: Type.Array(Type.Object({ check: text, healthy: Type.Boolean(), message: text })),
   }),
+  applied: Type.Object({ type: Type.Literal("applied"), revision }),
   ping,
   pong,
 };

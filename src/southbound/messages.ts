@@ -5,7 +5,8 @@
 //   hello {node, token, have: digests} --->
 //                                      <---  welcome {controller}
 //                                      <---  delta 1 {revision, upserts, deletes}   all that differs from `have`, also if nothing
-//   ack {revision}                     --->                                         the switch has confirmed it
+//   applied {revision}                 --->                                         the switch has its flows
+//   ack {revision}                     --->                                         nothing passes any more that it takes away
 //                                      <---  delta 2, 3, …                          changes
 //   health {verdicts}                  --->                                         what its checks have found, when it is news
 //   ping {}                            <-->  pong {}
@@ -45,7 +46,7 @@ export interface DeltaMessage {
 }
 
 /**
- * The switch has confirmed everything up to `revision`. `errors` name all resources that it does not take as they are
+ * The switch has confirmed everything up to `revision`, and forwards by nothing older. `errors` name all resources that it does not take as they are
  * now; what they would allow is closed.
  */
 export interface Ack {
@@ -58,6 +59,15 @@ export interface Ack {
 export interface Health {
   readonly type: "health";
   readonly verdicts: readonly HealthVerdict[];
+}
+
+/**
+ * The switch has the flows of everything up to `revision`: the agent is not behind, although what passed before may still
+ * pass. Looking for that takes its time on a busy node, and must not keep later changes from the switch.
+ */
+interface Applied {
+  readonly type: "applied";
+  readonly revision: number;
 }
 
 interface Ping {
@@ -73,5 +83,5 @@ interface Refuse {
   readonly reason: string;
 }
 
-export type AgentMessage = Hello | Ack | Health | Ping | Pong;
+export type AgentMessage = Hello | Applied | Ack | Health | Ping | Pong;
 export type ControllerMessage = Welcome | DeltaMessage | Ping | Pong | Refuse;

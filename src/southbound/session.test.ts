@@ -178,6 +178,42 @@ test("a delta is sent while the window has room, and what waits for it is merged
   assert.deepEqual(more, []);
 });
 
+test("what is applied and not yet acknowledged keeps nothing from being sent", () => {
+  const session = new ControllerSession({ controller: "c", nowMs: 0, window: 2 });
+  session.receive(hello(), 0);
+  session.start(1, EncodedDelta.empty);
+  const change = (revision: number): ControllerMessage[] =>
+    messagesOf(
+      session.change(
+        revision,
+        encodedDelta({ upserts: [group("a", [`${revision}`])], deletes: [] }),
+      ),
+    );
+  const revisionsOf = (messages: readonly ControllerMessage[]): number[] =>
+    messages.flatMap((message) => (message.type === "delta" ? [message.revision] : []));
+  assert.deepEqual(
+    [2, 3].map((revision) => revisionsOf(change(revision))),
+    [[2], []],
+  );
+  const applied = (revision: number): number[] =>
+    revisionsOf(messagesOf(session.receive({ type: "applied", revision }, 0).send));
+  assert.deepEqual(applied(1), [3]);
+  assert.deepEqual(
+    [4, 5].map((revision) => revisionsOf(change(revision))),
+    [[], []],
+  );
+  assert.deepEqual(applied(3), [5]);
+  assert.equal(session.confirmed, 0);
+  const step = session.receive({ type: "ack", revision: 3, errors: [] }, 0);
+  assert.deepEqual([step.close, session.confirmed], [undefined, 3]);
+  // One that comes late opens the window no further.
+  assert.deepEqual(applied(2), []);
+  assert.deepEqual(
+    [6, 7].map((revision) => revisionsOf(change(revision))),
+    [[6], []],
+  );
+});
+
 test("an agent that comes back is sent only what differs, and an empty delta when nothing does", () => {
   const session = new ControllerSession({ controller: "c", nowMs: 0 });
   const kept = group("kept", []);

@@ -26,10 +26,13 @@ export interface ControllerSessionOptions {
   /** Name of this controller instance, new after each start. */
   readonly controller: string;
   readonly nowMs: number;
-  /** Deltas that may be on their way without an ack; further ones are merged until there is room. */
+  /** Deltas that may be on their way and not applied; further ones are merged until there is room. */
   readonly window?: number;
   readonly keepalive?: KeepaliveOptions;
 }
+
+/** Deltas that may be applied without an ack: what is remembered of each is its revision. */
+const mostUnconfirmed = 10_000;
 
 const nothing: ControllerStep = { send: [] };
 
@@ -50,6 +53,8 @@ export class ControllerSession {
   #waitingRevision = 0;
   /** Revisions that were sent and not acknowledged, rising. */
   #inFlight: number[] = [];
+  /** How many of them the agent has not said to have applied. */
+  #unapplied = 0;
   #phase: "new" | "greeted" | "started" = "new";
   /** What the agent said it holds, until it is answered. */
   #have: Hello["have"] | undefined;
@@ -72,6 +77,8 @@ export class ControllerSession {
     switch (message.type) {
       case "hello":
         return this.#greet(message);
+      case "applied":
+        return this.#applied(message.revision);
       case "ack":
         return this.#acknowledge(message);
       case "health":
@@ -142,17 +149,27 @@ export class ControllerSession {
       return { send: [], close: `ack of revision ${ack.revision}, outstanding: ${sent}` };
     }
     this.#inFlight = this.#inFlight.filter((revision) => revision > ack.revision);
+    this.#unapplied = Math.min(this.#unapplied, this.#inFlight.length);
     this.#confirmed = ack.revision;
     return { send: this.#flush(), event: ack };
   }
 
+  /** Of a revision that was acknowledged meanwhile it says nothing new. */
+  #applied(applied: number): ControllerStep {
+    const later = this.#inFlight.filter((revision) => revision > applied);
+    this.#unapplied = Math.min(this.#unapplied, later.length);
+    return { send: this.#flush() };
+  }
+
   #flush(): readonly string[] {
-    if (this.#waiting.isEmpty || this.#inFlight.length >= this.#window) return [];
+    const isFull = this.#unapplied >= this.#window || this.#inFlight.length >= mostUnconfirmed;
+    if (this.#waiting.isEmpty || isFull) return [];
     return this.#next(this.#waitingRevision, this.#waiting.take());
   }
 
   #next(revision: number, delta: EncodedDelta): readonly string[] {
     this.#inFlight.push(revision);
+    this.#unapplied += 1;
     this.#sequence += 1;
     return encodeDeltaMessage({ sequence: this.#sequence, revision }, delta);
   }
