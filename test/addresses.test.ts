@@ -291,6 +291,22 @@ describe("requested addresses", () => {
     assert.deepEqual(rig.violations, []);
   });
 
+  test("a static pod keeps its addresses when what stands for it in the API is made anew", async () => {
+    await using rig = await AddressRig.start();
+    await rig.namespace("z");
+    const metadata = annotated({ "kubernetes.io/config.hash": "of-the-manifest" });
+    await rig.pod("z/static-n1", metadata);
+    const addresses = await rig.addressesOf("z/static-n1");
+    await rig.deletePod("z/static-n1");
+    await until(
+      "a kept endpoint",
+      () => rig.endpoints.get("z/static-n1")?.status?.phase === "Kept",
+    );
+    const again = await rig.pod("z/static-n1", metadata);
+    assert.deepEqual(await rig.addressesOf("z/static-n1", again.metadata.uid), addresses);
+    assert.deepEqual(rig.violations, []);
+  });
+
   test("addresses kept for a time are given up after it", async () => {
     await using rig = await AddressRig.start();
     await rig.namespace("z");

@@ -24,7 +24,7 @@ import {
 import { translateNamespace } from "../kubernetes/namespace.ts";
 import { translateNetworkPolicy } from "../kubernetes/network-policy.ts";
 import { translateNode } from "../kubernetes/node.ts";
-import { defaultDomain, translatePod } from "../kubernetes/pod.ts";
+import { defaultDomain, staticPodAnnotation, translatePod } from "../kubernetes/pod.ts";
 import type { PriorityConflicts } from "../kubernetes/priority-conflicts.ts";
 import type { ServiceSurroundings } from "../kubernetes/service.ts";
 import type { Domain } from "../model/endpoint.ts";
@@ -44,6 +44,12 @@ import { NameFeed } from "./name-feed.ts";
 import { EndingNamespaces } from "./ending-namespaces.ts";
 import { ServiceFeed } from "./service-feed.ts";
 import type { ModelInputs } from "./source-model.ts";
+
+/**
+ * A static pod goes on when the pod that stands for it in the API is deleted, and its kubelet soon makes another one with
+ * another uid: that one has the addresses of the containers that run.
+ */
+const staticKeepSeconds = 300;
 
 export interface ModelFeedOptions {
   readonly compute: ModelInputs;
@@ -304,8 +310,13 @@ export class ModelFeed {
     const domain = this.#domainOf(zone);
     const ips = (listOf(fieldAt(pod, "status", "podIPs")) ?? []).map((each) => fieldOf(each, "ip"));
     const addresses = ips.filter((ip) => typeof ip === "string");
+    const owner = ownerOf(pod);
     const isEnding = this.#namespaces.get(zone)?.isEnding === true;
-    return { uid, node, domain, request, problems, owner: ownerOf(pod), addresses, isEnding };
+    const isStatic =
+      stringOf(fieldAt(pod, "metadata", "annotations", staticPodAnnotation)) !== undefined;
+    const keep = request.keep ?? (isStatic ? { seconds: staticKeepSeconds } : undefined);
+    const asked = { ...request, keep };
+    return { uid, node, domain, request: asked, problems, owner, addresses, isEnding };
   }
 
   /**
