@@ -35,3 +35,16 @@ test("a connection is late by the time since objects allowed it, outages counted
   const late = witness.latenessMs({ packet, ...now() });
   assert.ok(late !== undefined && late >= 99, `${late} ms`);
 });
+
+test("what the objects say of a pod that has no address yet counts for the pod that gets it", () => {
+  const witness = new Witness();
+  witness.see(closed);
+  witness.see(renderObjects({ pods: { "shop/web": { addresses: [] } } }, {}));
+  witness.see(closed);
+  const opening = { packet, fromMs: performance.now(), toMs: performance.now() };
+  assert.equal(witness.latenessMs(opening), undefined);
+  const id = "shop/web";
+  const late = witness.latenessMs({ ...opening, pod: { id, uid: `Pod-${id}` } });
+  assert.ok(late !== undefined && late < 10_000, `${late} ms`);
+  assert.equal(witness.latenessMs({ ...opening, pod: { id, uid: "another" } }), undefined);
+});

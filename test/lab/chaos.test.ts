@@ -50,6 +50,7 @@ let churn: Churn;
 
 interface Target {
   readonly id: string;
+  readonly uid: string;
   readonly addresses: readonly string[];
 }
 let targets: readonly Target[] = [];
@@ -86,11 +87,13 @@ async function addressesOf(namespace: string, name: string): Promise<readonly st
 
 /** Takes the objects as they are now. */
 async function look(): Promise<void> {
-  witness.see(await lab.objects());
+  // What connections are tried to is there when the witness looks.
   const { items } = await lab.client.list(podKind);
+  witness.see(await lab.objects());
   targets = items
     .map(({ metadata, status }) => ({
       id: `${metadata.namespace}/${metadata.name}`,
+      uid: metadata.uid,
       addresses: status?.podIPs?.map(({ ip }) => ip) ?? [],
     }))
     .filter(({ addresses }) => addresses.length > 0);
@@ -121,7 +124,7 @@ async function probeOn(signal: AbortSignal): Promise<void> {
     const [source, destination] = [pick(targets), pick(targets)];
     const to = pick(destination?.addresses ?? []);
     const service = pick(services);
-    if (source === undefined || destination === source || to === undefined || !service) return;
+    if (!source || !destination || destination === source || to === undefined || !service) return;
     const netns = lab.podNetns(source.id);
     const fromMs = performance.now();
     const { verdict } = await prober.probe({ netns, to, ...service, timeoutMs: 400 });
@@ -134,12 +137,16 @@ async function probeOn(signal: AbortSignal): Promise<void> {
       destinationPort: service.port,
       family: to.includes(":") ? 6 : 4,
     } as const;
-    openings.push({ packet, fromMs, toMs: performance.now() });
+    openings.push({ packet, pod: destination, fromMs, toMs: performance.now() });
   };
   while (!signal.aborted) {
     await Promise.all(Array.from({ length: probesAtOnce }, one));
     await sleep(50);
   }
+}
+
+function timeAt(ms: number): string {
+  return new Date(performance.timeOrigin + ms).toISOString();
 }
 
 function seconds(ms: number): string {
@@ -310,8 +317,10 @@ test("amid changes and kills nothing opens that is not allowed, and nothing ends
   const tooOpen = judged
     .filter(({ lateMs }) => lateMs === undefined || lateMs > realisationMs)
     .map(({ opening, lateMs }) => {
-      const at = new Date(performance.timeOrigin + opening.fromMs).toISOString();
-      return `${at} ${formatPacket(opening.packet)}: ${String(lateMs)} ms late`;
+      const { packet, pod, fromMs } = opening;
+      log.push("", `${formatPacket(packet)} (${pod?.id}):`, ...witness.history(opening, timeAt));
+      const to = `${formatPacket(packet)} (${pod?.id})`;
+      return `${timeAt(fromMs)} ${to}: ${String(lateMs)} ms late`;
     });
   const words = `seed ${seed}:\n${log.join("\n")}`;
   // Kept with the logs of the lab's processes.

@@ -1,6 +1,7 @@
 // What was allowed when: versions of the objects with the time at which each was made, and outages, during which nobody can
 // know of a change. So a connection that opened can be judged afterwards.
 import { translateCluster } from "../../src/kubernetes/cluster.ts";
+import { fieldAt, stringOf } from "../../src/kubernetes/json.ts";
 import { evaluate } from "../../src/policy/evaluate.ts";
 import type { Packet } from "../../src/policy/packet.ts";
 import { PolicyModel } from "../../src/policy/policy-model.ts";
@@ -9,6 +10,8 @@ interface Version {
   /** When the objects were read. */
   readonly seenMs: number;
   readonly model: PolicyModel;
+  /** By `namespace/name`, the uid of the pod that has the name. */
+  readonly pods: ReadonlyMap<string, string>;
 }
 
 interface Outage {
@@ -19,6 +22,8 @@ interface Outage {
 /** A connection that opened at some moment of this time. */
 export interface Opening {
   readonly packet: Packet;
+  /** The pod that the packet was sent to, by its address. */
+  readonly pod?: { readonly id: string; readonly uid: string };
   readonly fromMs: number;
   readonly toMs: number;
 }
@@ -34,7 +39,8 @@ export class Witness {
   /** The objects as they are now. */
   see(objects: readonly unknown[]): void {
     const model = new PolicyModel(translateCluster(objects));
-    this.#versions.push({ seenMs: performance.now(), model });
+    const pods = objects.filter((object) => fieldAt(object, "kind") === "Pod").map(nameAndUid);
+    this.#versions.push({ seenMs: performance.now(), model, pods: new Map(pods) });
   }
 
   /** Begins an outage; what it gives ends it. */
@@ -48,18 +54,32 @@ export class Witness {
    * How long ago the last objects that allow the connection were replaced when it began, outages not counted; 0 when some
    * allow it then or later, `undefined` when none ever did.
    */
-  latenessMs({ packet, fromMs, toMs }: Opening): number | undefined {
+  latenessMs(opening: Opening): number | undefined {
+    const { fromMs, toMs } = opening;
     let least: number | undefined;
-    for (const [index, { model }] of this.#versions.entries()) {
+    for (const [index, version] of this.#versions.entries()) {
       // They became so at some moment after the last look, and were so until some moment before the next.
       const begunMs = this.#versions[index - 1]?.seenMs ?? 0;
       const endedMs = this.#versions[index + 1]?.seenMs ?? Infinity;
-      if (begunMs > toMs || evaluate(model, packet).verdict === "deny") continue;
+      if (begunMs > toMs || !allows(version, opening)) continue;
       if (endedMs >= fromMs) return 0;
       const lateness = this.healthyMs(endedMs, fromMs);
       least = Math.min(least ?? Infinity, lateness);
     }
     return least;
+  }
+
+  /** For people: who had the packet's address when, and what was said of it, in the minute before; times are of `toIso`. */
+  history({ packet, pod, fromMs, toMs }: Opening, toIso: (ms: number) => string): string[] {
+    const lines: string[] = [];
+    for (const { seenMs, model, pods } of this.#versions) {
+      if (seenMs < fromMs - 60_000 || seenMs > toMs + 1_000) continue;
+      const byAddress = JSON.stringify(evaluate(model, packet));
+      const known = pod && pods.get(pod.id) === pod.uid ? "the pod" : "no such pod";
+      const line = `${known}: ${byAddress}`;
+      if (lines.at(-1)?.endsWith(line) !== true) lines.push(`${toIso(seenMs)} ${line}`);
+    }
+    return lines;
   }
 
   /** The part of a time in which there was no outage. */
@@ -79,4 +99,20 @@ export class Witness {
     );
     return toMs - fromMs - lost;
   }
+}
+
+function nameAndUid(pod: unknown): [string, string] {
+  const text = (name: string): string => stringOf(fieldAt(pod, "metadata", name)) ?? "";
+  return [`${text("namespace")}/${text("name")}`, text("uid")];
+}
+
+/**
+ * A pod gets its address some time after it was made, between two looks at the objects. So what the objects say of the pod
+ * itself counts as well.
+ */
+function allows({ model, pods }: Version, { packet, pod }: Opening): boolean {
+  if (evaluate(model, packet).verdict !== "deny") return true;
+  if (pod === undefined || pods.get(pod.id) !== pod.uid) return false;
+  const destination = { kind: "endpoint", id: pod.id } as const;
+  return evaluate(model, { ...packet, destination }).verdict !== "deny";
 }
