@@ -227,8 +227,6 @@ export class ClusterNode {
       },
       imageGCHighThresholdPercent: 100,
       nodeStatusUpdateFrequency: "2s",
-      // How soon a pod sees a ConfigMap that was not there when it started.
-      syncFrequency: "5s",
       makeIPTablesUtilChains: false,
       registerWithTaints: [],
     };

@@ -173,8 +173,10 @@ const startsMs: number[] = [];
 const recovering: Promise<void>[] = [];
 /** Recoveries that did not come. */
 const failures: string[] = [];
-/** Kills since the installation was whole. */
+/** Blows since the installation was whole. */
 let hits = 0;
+/** When the latest of them was over. */
+let strickenMs = 0;
 
 /** Does it in the background; the outage ends when all are there again and have caught up. */
 function hurt(what: string, work: () => Promise<unknown>): void {
@@ -183,16 +185,13 @@ function hurt(what: string, work: () => Promise<unknown>): void {
   const hit = (hits += 1);
   const recover = async (): Promise<void> => {
     await work();
-    const beganMs = performance.now();
-    const [startMs] = await Promise.all([
-      measureStart(),
-      until(`recovery from: ${what}`, isWhole, longestRecoveryMs),
-    ]);
-    const tookMs = performance.now() - beganMs;
-    startsMs.push(startMs);
+    strickenMs = performance.now();
+    const measured = measureStart();
+    await until(`recovery from: ${what}`, isWhole, longestRecoveryMs);
+    const tookMs = performance.now() - strickenMs;
+    startsMs.push(await measured);
     note(`whole ${Math.round(tookMs)} ms after: ${what}`);
-    // What was hit again on its way is the later hit's.
-    if (hit === hits) recoveries.push({ what, tookMs });
+    recoveries.push({ what, tookMs });
     await sleep(catchUpMs);
     over();
     if (hit === hits) hits = 0;
