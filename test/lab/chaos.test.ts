@@ -167,8 +167,9 @@ async function measureStart(): Promise<number> {
   return performance.now() - beganMs;
 }
 
-/** What was killed, or held, and how long it took from then, or from its release, until all was whole again. */
-const recoveries: { readonly what: string; readonly tookMs: number }[] = [];
+/** What was killed, or held, how long it took until all was whole again, and how long a program took to start meanwhile. */
+const recoveries: { readonly what: string; readonly tookMs: number; readonly startMs: number }[] =
+  [];
 const startsMs: number[] = [];
 const recovering: Promise<void>[] = [];
 /** Recoveries that did not come. */
@@ -189,9 +190,10 @@ function hurt(what: string, work: () => Promise<unknown>): void {
     const measured = measureStart();
     await until(`recovery from: ${what}`, isWhole, longestRecoveryMs);
     const tookMs = performance.now() - strickenMs;
-    startsMs.push(await measured);
-    note(`whole ${Math.round(tookMs)} ms after: ${what}`);
-    recoveries.push({ what, tookMs });
+    const startMs = await measured;
+    startsMs.push(startMs);
+    note(`whole ${seconds(tookMs)} after: ${what}; a program starts in ${seconds(startMs)}`);
+    recoveries.push({ what, tookMs, startMs });
     await sleep(catchUpMs);
     over();
     if (hit === hits) hits = 0;
@@ -244,7 +246,11 @@ async function leaveTheApiAway(): Promise<void> {
   note(`the API server is away for ${awayMs} ms`);
   const over = witness.outage();
   const victims = churn.oneOf([["apiserver"], ["apiserver", "controller"]]);
-  await lab.whileDown(victims, async () => await sleep(awayMs));
+  await lab.whileDown(victims, async () => {
+    await sleep(awayMs);
+    strickenMs = performance.now();
+  });
+  note("the API server is back");
   over();
 }
 
@@ -296,19 +302,17 @@ test("amid changes and kills nothing opens that is not allowed, and nothing ends
   const startMs = startsMs.toSorted((a, b) => a - b)[Math.floor(startsMs.length / 2)] ?? 0;
   // On a machine that is much slower than a quiet one everything is.
   const slowness = Math.max(1, startMs / usualStartMs);
-  const [realisationMs, recoveryMs] = [10_000 * slowness, 20_000 * slowness];
-  const slowest = recoveries.reduce((worst, each) => (each.tookMs > worst.tookMs ? each : worst), {
-    what: "nothing",
-    tookMs: 0,
-  });
+  const realisationMs = 10_000 * slowness;
+  const slow = recoveries.filter((each) => each.tookMs > 15_000 + 5 * each.startMs);
+  const slowestMs = Math.max(0, ...recoveries.map(({ tookMs }) => tookMs));
   const judged = openings.map((opening) => ({ opening, lateMs: witness.latenessMs(opening) }));
   const late = judged.map(({ lateMs }) => lateMs ?? Infinity).filter((lateMs) => lateMs > 0);
   t.diagnostic(`${log.length} changes and kills, ${witness.versions} versions of the objects`);
   t.diagnostic(
-    `healthy for ${seconds(healthyMs)} of ${seconds(performance.now() - beganMs)}, ${recoveries.length} recoveries, the slowest in ${seconds(slowest.tookMs)}`,
+    `healthy for ${seconds(healthyMs)} of ${seconds(performance.now() - beganMs)}, ${recoveries.length} recoveries, the slowest in ${seconds(slowestMs)}`,
   );
   t.diagnostic(
-    `a program starts in ${seconds(startMs)}; so changes are given ${seconds(realisationMs)}, recoveries ${seconds(recoveryMs)}`,
+    `a program starts in ${seconds(startMs)}, so changes are given ${seconds(realisationMs)}`,
   );
   t.diagnostic(
     `${probes} probes, ${openings.length} opened, ${late.length} of them after a change, ${Math.round(Math.max(0, ...late))} ms at most`,
@@ -324,8 +328,8 @@ test("amid changes and kills nothing opens that is not allowed, and nothing ends
   const words = `seed ${seed}:\n${log.join("\n")}`;
   // Kept with the logs of the lab's processes.
   writeFileSync(join(lab.paths.directory, "chaos.log"), words);
-  assert.deepEqual({ tooOpen, failures }, { tooOpen: [], failures: [] }, words);
-  assert.ok(slowest.tookMs < recoveryMs, `${seconds(slowest.tookMs)} after: ${slowest.what}`);
+  const faults = { tooOpen, failures, slow };
+  assert.deepEqual(faults, { tooOpen: [], failures: [], slow: [] }, words);
   assert.ok(healthyMs > minutes * 3_000, `healthy for only ${seconds(healthyMs)}`);
   const cut = conversations
     .filter(({ ended: why, sent, answered }) => why !== undefined || sent !== answered)
