@@ -182,7 +182,7 @@ test("what is applied and not yet acknowledged keeps nothing from being sent", (
   const session = new ControllerSession({ controller: "c", nowMs: 0, window: 2 });
   session.receive(hello(), 0);
   session.start(1, EncodedDelta.empty);
-  const change = (revision: number): ControllerMessage[] =>
+  const tell = (revision: number): ControllerMessage[] =>
     messagesOf(
       session.change(
         revision,
@@ -192,14 +192,14 @@ test("what is applied and not yet acknowledged keeps nothing from being sent", (
   const revisionsOf = (messages: readonly ControllerMessage[]): number[] =>
     messages.flatMap((message) => (message.type === "delta" ? [message.revision] : []));
   assert.deepEqual(
-    [2, 3].map((revision) => revisionsOf(change(revision))),
+    [2, 3].map((revision) => revisionsOf(tell(revision))),
     [[2], []],
   );
   const applied = (revision: number): number[] =>
     revisionsOf(messagesOf(session.receive({ type: "applied", revision }, 0).send));
   assert.deepEqual(applied(1), [3]);
   assert.deepEqual(
-    [4, 5].map((revision) => revisionsOf(change(revision))),
+    [4, 5].map((revision) => revisionsOf(tell(revision))),
     [[], []],
   );
   assert.deepEqual(applied(3), [5]);
@@ -209,7 +209,7 @@ test("what is applied and not yet acknowledged keeps nothing from being sent", (
   // One that comes late opens the window no further.
   assert.deepEqual(applied(2), []);
   assert.deepEqual(
-    [6, 7].map((revision) => revisionsOf(change(revision))),
+    [6, 7].map((revision) => revisionsOf(tell(revision))),
     [[6], []],
   );
 });
