@@ -26,12 +26,17 @@ export interface ResolverOptions {
 
 /** RFC 8767 section 5: after this an answer out of date is better than none. */
 const patienceMs = 1_800;
+/** RFC 9520 section 3.2: for so long nobody is asked again what nobody has answered. */
+const failureMs = 1_000;
+const keptFailures = 10_000;
 
 export class Resolver {
   readonly cache = new AnswerCache();
   readonly #options: ResolverOptions;
   /** Questions under way. */
   readonly #asked = new Map<string, Promise<ForwardAnswer | undefined>>();
+  /** Questions that nobody has answered, of which nothing is known: until when. */
+  readonly #failures = new Map<string, number>();
 
   constructor(options: ResolverOptions) {
     this.#options = options;
@@ -50,6 +55,9 @@ export class Resolver {
     if (found !== undefined && !found.due) {
       return { ...found, source: found.stale ? "stale" : "cache" };
     }
+    if (found === undefined && (this.#failures.get(key) ?? 0) > this.#options.now()) {
+      return { answer: failureFor(query), ageSeconds: 0, stale: false, source: "failure" };
+    }
     const asked = this.#ask(key, query);
     const answer = found === undefined ? await asked : await inTime(asked);
     if (answer !== undefined && isKnown(answer)) {
@@ -63,6 +71,7 @@ export class Resolver {
   /** Other servers are asked from now on. */
   forget(): void {
     this.cache.clear();
+    this.#failures.clear();
   }
 
   async #ask(key: string, query: ForwardQuery): Promise<ForwardAnswer | undefined> {
@@ -80,8 +89,14 @@ export class Resolver {
   async #askUpstream(key: string, query: ForwardQuery): Promise<ForwardAnswer | undefined> {
     const { upstreams, serversFor, now } = this.#options;
     const answer = await upstreams.ask(query, serversFor(query.name));
-    if (answer !== undefined && isKnown(answer)) this.cache.put(key, answer, now());
-    else this.cache.fail(key, now());
+    if (answer !== undefined && isKnown(answer)) {
+      this.#failures.delete(key);
+      this.cache.put(key, answer, now());
+      return answer;
+    }
+    this.cache.fail(key, now());
+    if (this.#failures.size >= keptFailures) this.#failures.clear();
+    this.#failures.set(key, now() + failureMs);
     return answer;
   }
 }

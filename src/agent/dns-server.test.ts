@@ -243,6 +243,23 @@ test("a server that fails is left for one that knows", async () => {
   assert.equal(codeOf(await askUdp(closed.address, wwwQuery)), 2);
 });
 
+test("what nobody answers is not asked again at once, and then is", async () => {
+  let nowMs = 0;
+  let asked = 0;
+  const server = await upstreamServer((_, answer) => {
+    asked += 1;
+    answer({ flags: 0x0182 });
+  });
+  const { address } = await startServer({ servers: [server], now: () => nowMs });
+  assert.equal(codeOf(await askUdp(address, wwwQuery)), 2);
+  const first = asked;
+  assert.equal(codeOf(await askUdp(address, wwwQuery)), 2);
+  assert.equal(asked, first);
+  nowMs += 1_100;
+  assert.equal(codeOf(await askUdp(address, wwwQuery)), 2);
+  assert.ok(asked > first);
+});
+
 test("an answer to another question or with another id does not count", async () => {
   const server = await upstreamServer((query, answer) => {
     answer({ id: ((query.id ?? 0) + 1) & 0xffff, answers: [www("203.0.113.1")] });

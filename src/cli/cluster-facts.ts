@@ -38,7 +38,12 @@ export interface ClusterFacts {
   readonly nodes: readonly { readonly name: string; readonly addresses: readonly string[] }[];
   readonly serviceAddress: string | undefined;
   readonly domains:
-    | readonly { readonly name: string; readonly pools: readonly string[] }[]
+    | readonly {
+        readonly name: string;
+        readonly pools: readonly string[];
+        /** The Service at whose addresses nodes answer DNS; absent where they do not. */
+        readonly dnsService?: string;
+      }[]
     | undefined;
   readonly endpoints: readonly EndpointFact[] | undefined;
   /** Pods that run and have a network of their own. */
@@ -89,7 +94,11 @@ export async function readClusterFacts(
       addresses: (status?.addresses ?? []).map(({ address }) => address),
     })),
     serviceAddress: service,
-    domains: domains?.map(({ metadata, spec }) => ({ name: metadata.name, pools: spec.pools })),
+    domains: domains?.map(({ metadata, spec }) => ({
+      name: metadata.name,
+      pools: spec.pools,
+      ...(spec.dns && { dnsService: spec.dns.service }),
+    })),
     endpoints: endpoints?.map(endpointFact),
     pods: pods?.filter(hasOwnNetwork).map(podFact),
     agents: await readPrograms(client, own, "agent"),

@@ -56,6 +56,12 @@ test("nothing is wrong with a sound cluster", () => {
 
 const changes: readonly [string, Partial<ClusterFacts>, string, RegExp][] = [
   ["api-server", { version: "v1.19.3" }, "error", /too old/],
+  [
+    "dns",
+    { domains: [{ name: "default", pools: [], dnsService: "kube-system/kube-dns" }] },
+    "error",
+    /node-1, node-2 does not answer DNS at kube-system\/kube-dns/,
+  ],
   ["rights", { denied: ["create daemonsets"] }, "error", /daemonsets/],
   ["other-plugins", { otherPlugins: ["kube-system/calico-node"] }, "warning", /calico-node/],
   ["pools", { domains: [] }, "error", /no Domain/],

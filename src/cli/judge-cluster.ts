@@ -80,7 +80,23 @@ export function judgeAfter(facts: ClusterFacts): Finding[] {
     judgeForce(facts),
     judgeAddresses(facts),
     judgePods(facts),
+    ...judgeDns(facts),
   ];
+}
+
+/** Only where a Domain asks for it. */
+function judgeDns({ domains = [], agents }: ClusterFacts): Finding[] {
+  const check = "dns";
+  const service = domains.find(({ dnsService }) => dnsService !== undefined)?.dnsService;
+  if (service === undefined) return [];
+  const silent = agents.filter(
+    ({ metrics }) => metrics !== undefined && metrics.get("isobar_agent_dns_listening") !== 1,
+  );
+  if (silent.length === 0) return [good(check, `answered by each node at ${service}`)];
+  const message = `${some(silent.map(({ node }) => node))} does not answer DNS at ${service}`;
+  const action =
+    "make the Service, with cluster addresses; where it is there the agent's log says why, such as another server on port 53";
+  return [bad(check, message, action)];
 }
 
 function judgeController({ controllers }: ClusterFacts): Finding {

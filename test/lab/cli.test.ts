@@ -218,6 +218,22 @@ describe("with a lab", () => {
     assertFails(await exec("shop/none", "true"), /there is no pod.* shop\/none/);
   });
 
+  test("programs in pods find Services by name, as a kubelet would have them do", async () => {
+    await kubectl(`create -f ${fixture("dns.yaml")}`);
+    const address = await kubectl(
+      "get service -n kube-system kube-dns -o jsonpath={.spec.clusterIP}",
+    );
+    const find = async (name: string): Promise<string> => {
+      const command = ["getent", "ahostsv4", name];
+      const { stdout } = await isobar("lab", "exec", "--lab", lab, "shop/api", "--", ...command);
+      return stdout;
+    };
+    for (const name of ["kube-dns.kube-system", "kube-dns.kube-system.svc.cluster.local"]) {
+      await until(name, async () => (await find(name)).startsWith(`${address} `));
+    }
+    assert.equal(await find("kube-dns"), "");
+  });
+
   test("probe opens real connections, for people and for programs", async () => {
     const web = await probe("shop/web", "shop/api", "tcp/8080");
     assert.equal(web.length, 2);

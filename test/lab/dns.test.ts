@@ -340,3 +340,66 @@ spec: { nodeName: node-2, containers: [{ name: main, image: any }] }
   });
   await until("an answer of the node", async () => (await answer()) === "A 10.96.0.20");
 });
+
+test("where it is off, the cluster's own DNS is balanced as any Service, and loses no question of a pair", async () => {
+  const pods = [2, 3].map((number) => `dns-${number}`);
+  await lab.apply(
+    pods
+      .map(
+        (name, index) => `
+apiVersion: v1
+kind: Pod
+metadata: { namespace: kube-system, name: ${name}, labels: { k8s-app: kube-dns } }
+spec: { nodeName: node-${index + 1}, containers: [{ name: main, image: any }] }
+---`,
+      )
+      .join(""),
+  );
+  await lab.delete(podKind, { namespace: "kube-system", name: "dns-1" });
+  await lab.client.patch(
+    domainKind,
+    { name: "default" },
+    { type: "merge-patch+json", body: { spec: { dns: null } } },
+  );
+  await lab.settle();
+  const name = "some.name.test";
+  using own = new DisposableStack();
+  for (const [index, pod] of pods.entries()) {
+    const other = own.use(new UpstreamServer(lab.podNetns(`kube-system/${pod}`)));
+    other.zone.set(name, [
+      { type: "A", name, ttl: 5, data: `192.0.2.${index}` },
+      { type: "AAAA", name, ttl: 5, data: `2001:db8::${index}` },
+    ]);
+  }
+  await until("answers of pods", async () => {
+    const answer = await askOnce(from("client-1", name), 1_000);
+    return answer?.records.length === 1;
+  });
+  const lost: string[] = [];
+  const seen = new Map<string, number>();
+  const askPair = async (socket: DnsSocket, round: number): Promise<void> => {
+    const pair = (["A", "AAAA"] as const).map(async (type) => {
+      const answer = await socket.ask(name, type, 4_000);
+      const [record] = answer?.records ?? [];
+      if (record === undefined) lost.push(`${round} ${type}`);
+      else seen.set(record, (seen.get(record) ?? 0) + 1);
+    });
+    await Promise.all(pair);
+  };
+  // A port of its own for each pair, as resolvers have it: both questions are one connection, made by whichever comes first.
+  for (let round = 0; round < 150; round++) {
+    using socket = new DnsSocket(lab.podNetns("shop/client-1"), servers[round % 2] ?? servers[0]);
+    await askPair(socket, round);
+  }
+  assert.deepEqual(lost, []);
+  // Of 150 fair choices each of two has 75 ± 6.1; six deviations miss once in 10^9.
+  const first = (seen.get("A 192.0.2.0") ?? 0) + (seen.get("A 192.0.2.1") ?? 0);
+  assert.equal(first, 150);
+  assert.ok(Math.abs((seen.get("A 192.0.2.0") ?? 0) - 75) < 37, JSON.stringify([...seen]));
+  // One port for all of them is one connection, to one pod.
+  seen.clear();
+  using socket = new DnsSocket(lab.podNetns("shop/client-2"), servers[0]);
+  for (let round = 0; round < 200; round++) await askPair(socket, round);
+  assert.deepEqual(lost, []);
+  assert.equal(seen.size, 2);
+});
