@@ -30,8 +30,8 @@ export class DnsNames {
   /** @returns whether it had to do with names. */
   delete({ kind, id }: ResourceKey): boolean {
     if (kind === "record") this.zone.setService(id, undefined);
-    // A host's id is its record's, and the address.
-    else if (kind === "host") this.zone.setHost(id.slice(0, id.lastIndexOf(" ")), id, undefined);
+    // A host's id begins with its record's.
+    else if (kind === "host") this.zone.setHost(id.slice(0, id.indexOf(" ")), id, undefined);
     else if (kind === "endpoint") this.zone.setEndpoint(id, undefined);
     else return false;
     return true;

@@ -9,8 +9,8 @@ function encodeRecord({ hosts: _told, ...rest }: NamedService): EncodedResource 
   return new EncodedResource({ kind: "record", ...rest });
 }
 
-function hostIdOf(record: string, { address }: NamedHost): string {
-  return `${record} ${address}`;
+function hostIdOf(record: string, { address, hostname }: NamedHost): string {
+  return hostname === undefined ? `${record} ${address}` : `${record} ${address} ${hostname}`;
 }
 
 function encodeHosts({ id: record, hosts }: NamedService): ReadonlyMap<string, EncodedResource> {

@@ -89,3 +89,13 @@ test("to policies a Service's nodes look like the pods that it selects", () => {
   assert.deepEqual(selectorOf(service({})), {});
   assert.deepEqual(targetPortsOf(service(spec)), [{ name: "web", protocol: "TCP", port: 80 }]);
 });
+
+test("pods on one node's network have one address and keep their names", () => {
+  const endpoints = ["a", "b"].map((hostname) => ({ addresses: ["192.0.2.1"], hostname }));
+  const shared = { addressType: "IPv4", ports: [], endpoints };
+  const found = translateNames(service({ clusterIP: "None" }), [shared, shared], "default");
+  assert.deepEqual(
+    found?.hosts.map(({ address, hostname }) => `${address} ${hostname}`),
+    ["192.0.2.1 a", "192.0.2.1 b"],
+  );
+});

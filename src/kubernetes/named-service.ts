@@ -26,7 +26,7 @@ function addressesOf(service: unknown): readonly string[] {
   return parsed.filter((address) => address !== undefined).map(formatAddress);
 }
 
-/** By address: an endpoint may be in two slices while it moves from one to the other. */
+/** By address and name: an endpoint may be in two slices while it moves, and pods of one node's network share addresses. */
 function hostsOf(slices: Iterable<unknown>, unready: boolean): readonly NamedHost[] {
   const hosts = new Map<string, NamedHost>();
   for (const slice of slices) {
@@ -39,11 +39,12 @@ function hostsOf(slices: Iterable<unknown>, unready: boolean): readonly NamedHos
       if (parsed === undefined) continue;
       const address = formatAddress(parsed);
       const hostname = canonicalDomainName(stringOf(fieldOf(endpoint, "hostname")) ?? "");
-      const known = hosts.get(address)?.ports ?? [];
+      const named = hostname === undefined || hostname.includes(".") ? {} : { hostname };
+      const key = `${address} ${named.hostname ?? ""}`;
+      const known = hosts.get(key)?.ports ?? [];
       const names = new Set(known.map(({ name, protocol }) => `${name} ${protocol}`));
       const more = ports.filter(({ name, protocol }) => !names.has(`${name} ${protocol}`));
-      const named = hostname === undefined || hostname.includes(".") ? {} : { hostname };
-      hosts.set(address, { address, ...named, ports: [...known, ...more] });
+      hosts.set(key, { address, ...named, ports: [...known, ...more] });
     }
   }
   return [...hosts].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, host]) => host);

@@ -164,7 +164,7 @@ interface RecordResource {
 /** A host of a headless Service, for its names. */
 interface HostResource {
   readonly kind: "host";
-  /** Its record's id and the address. */
+  /** Its record's id, the address, and the host's name if it has one. */
   readonly id: string;
   readonly record: string;
   readonly address: string;

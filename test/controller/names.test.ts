@@ -65,12 +65,12 @@ test("names are told while the domain has DNS, each change alone, and nothing is
     await client.patch(domainKind, { name: "default" }, { type: "merge-patch+json", body });
   };
   await switchDns({ service: "kube-system/kube-dns" });
-  const all = ["kube-system/kube-dns", "shop/db", "shop/db 10.1.0.1", "shop/db 10.1.0.2"];
+  const all = ["kube-system/kube-dns", "shop/db", "shop/db 10.1.0.1 db1", "shop/db 10.1.0.2 db2"];
   await agent.until(() => named().length === all.length);
   assert.deepEqual(named(), all);
-  assert.deepEqual(agent.resources.get("host/shop/db 10.1.0.2"), {
+  assert.deepEqual(agent.resources.get("host/shop/db 10.1.0.2 db2"), {
     kind: "host",
-    id: "shop/db 10.1.0.2",
+    id: "shop/db 10.1.0.2 db2",
     record: "shop/db",
     address: "10.1.0.2",
     hostname: "db2",
@@ -94,8 +94,8 @@ test("names are told while the domain has DNS, each change alone, and nothing is
 
   const body = hosts("10.1.0.2", "10.1.0.3");
   await client.patch(endpointSliceKind, place, { type: "merge-patch+json", body });
-  await agent.until(() => agent.ids("host").includes("shop/db 10.1.0.3"));
-  assert.deepEqual(agent.ids("host"), ["shop/db 10.1.0.2", "shop/db 10.1.0.3"]);
+  await agent.until(() => agent.ids("host").includes("shop/db 10.1.0.3 db3"));
+  assert.deepEqual(agent.ids("host"), ["shop/db 10.1.0.2 db2", "shop/db 10.1.0.3 db3"]);
 
   await client.delete(serviceKind, { namespace: "shop", name: "db" });
   await agent.until(() => named().length === 1);

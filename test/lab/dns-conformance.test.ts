@@ -125,16 +125,19 @@ async function check(
       ? lab.nodeNetns(`node-${node}`)
       : lab.podNetns(`dns/client-${node}`),
   );
-  for (const netns of clients) {
-    for (const server of servers) {
-      for (const transport of ["udp", "tcp"] as const) {
-        const found = await resolve(netns, question, { server, transport });
-        const text = `${found.join()} instead of ${expected.toSorted().join()}`;
-        if (found.join() !== expected.toSorted().join()) return `${transport} ${server}: ${text}`;
-      }
-    }
-  }
-  return undefined;
+  const ways = clients.flatMap((netns) =>
+    servers.flatMap((server) =>
+      (["udp", "tcp"] as const).map((transport) => ({ netns, server, transport })),
+    ),
+  );
+  const differences = await Promise.all(
+    ways.map(async ({ netns, ...rest }) => {
+      const found = (await resolve(netns, question, rest)).join();
+      const wanted = expected.toSorted().join();
+      return found === wanted ? [] : [`${JSON.stringify(rest)}: ${found} instead of ${wanted}`];
+    }),
+  );
+  return differences.flat()[0];
 }
 
 async function run({ steps }: DnsCase): Promise<void> {
