@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { domainKind } from "../src/kinds/domain.ts";
+import { type LoadBalancer, loadBalancerKind } from "../src/kinds/load-balancer.ts";
 import { loadBalancerPoolKind } from "../src/kinds/load-balancer-pool.ts";
 import { namespaceKind } from "../src/kinds/namespace.ts";
 import { until } from "./address-rig.ts";
@@ -202,4 +203,36 @@ test("nobody gets an address that a node has, or one of a domain", async () => {
     return /10\.0\.0\.0-10\.0\.0\.15/.test((await rig.poolStatus("edge"))?.problem ?? "");
   });
   await rig.client.delete(domainKind, { name: "default" });
+});
+
+test("a LoadBalancer has addresses as a Service has, and never one of a Service's", async () => {
+  await using rig = await LoadBalancerRig.start();
+  await rig.pool("edge", { addresses: ["192.0.2.0/31", v6] });
+  await rig.service("shop/web");
+  await rig.shows("shop/web", "192.0.2.0");
+  const balancer = (name: string, spec: Partial<LoadBalancer["spec"]>): object => ({
+    apiVersion: "isobar.io/v1alpha1",
+    kind: "LoadBalancer",
+    metadata: { namespace: "shop", name },
+    spec: { ports: [{ port: 80 }], members: [{ address: "203.0.113.1" }], ...spec },
+  });
+  const create = async (name: string, spec: Partial<LoadBalancer["spec"]> = {}): Promise<void> => {
+    const path = "/apis/isobar.io/v1alpha1/namespaces/shop/loadbalancers";
+    await rig.client.json("POST", path, { body: balancer(name, spec) });
+  };
+  const status = async (name: string): Promise<LoadBalancer["status"]> =>
+    (await rig.client.get(loadBalancerKind, { namespace: "shop", name })).status;
+  await create("mixed", { families: ["IPv4", "IPv6"] });
+  await until("addresses", async () => {
+    return (await status("mixed"))?.addresses?.join() === "192.0.2.1,2001:db8::";
+  });
+  assert.equal((await status("mixed"))?.conditions?.[0]?.status, "True");
+  await until("members", async () => (await status("mixed"))?.healthy === "1/1");
+  await create("late");
+  await until("a reason", async () => {
+    return (await status("late"))?.conditions?.[0]?.reason === "PoolExhausted";
+  });
+  await rig.client.delete(loadBalancerKind, { namespace: "shop", name: "mixed" });
+  await until("the address", async () => (await status("late"))?.addresses?.join() === "192.0.2.1");
+  await rig.rig.stopController();
 });

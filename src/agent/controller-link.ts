@@ -6,7 +6,7 @@ import { type MessageStream, connectStream } from "../runtime/message-stream.ts"
 import { formatStreamAddress } from "../runtime/stream-address.ts";
 import { AgentSession, type AgentStep } from "../southbound/agent-session.ts";
 import { decodeControllerMessage } from "../southbound/message-schema.ts";
-import type { Ack } from "../southbound/messages.ts";
+import type { Ack, Health } from "../southbound/messages.ts";
 import type { Delta } from "../southbound/resources.ts";
 import type { ControllerContact, ControllerDirectory } from "./controller-directory.ts";
 
@@ -40,6 +40,7 @@ const limits = { maxMessageSize: 512 * 1024 * 1024, maxQueuedSize: 256 * 1024 * 
 export class ControllerLink {
   readonly #options: ControllerLinkOptions;
   #session: AgentSession | undefined;
+  #stream: MessageStream | undefined;
   #revision = 0;
 
   constructor(options: ControllerLinkOptions) {
@@ -54,6 +55,11 @@ export class ControllerLink {
   /** Last revision that was confirmed to a controller. */
   get revision(): number {
     return this.#revision;
+  }
+
+  /** Tells the controller that keeps this agent up to date; nobody while there is none. */
+  tell(message: Health): void {
+    if (this.controller !== undefined) this.#stream?.send(message);
   }
 
   /** Keeps a stream open until `signal` is aborted. */
@@ -95,6 +101,7 @@ export class ControllerLink {
     } finally {
       ended.abort();
       this.#session = undefined;
+      this.#stream = undefined;
     }
   }
 
@@ -108,6 +115,7 @@ export class ControllerLink {
     const nowMs = performance.now();
     const session = new AgentSession({ node, ...proof, have: have(), nowMs });
     this.#session = session;
+    this.#stream = stream;
     const { promise: closed, resolve } = Promise.withResolvers<string>();
     const follow = (step: AgentStep): void => {
       for (const message of step.send) stream.send(message);

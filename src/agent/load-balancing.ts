@@ -1,4 +1,5 @@
-// What this node does for load balancers besides balancing: it announces their addresses to the network outside.
+// What this node does for load balancers besides balancing: it announces their addresses to the network outside, and looks after
+// their members' health.
 import type { Log } from "../runtime/log.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
 import type { Delta } from "../southbound/resources.ts";
@@ -6,6 +7,7 @@ import { Announcer } from "./announcer.ts";
 import type { AgentConfig } from "./config.ts";
 import type { ControllerLink } from "./controller-link.ts";
 import type { GatewayKeeper } from "./gateway-keeper.ts";
+import { MemberChecks } from "./member-checks.ts";
 import type { NodeState } from "./node-state.ts";
 
 export interface LoadBalancingOptions {
@@ -18,6 +20,7 @@ export interface LoadBalancingOptions {
 
 export class LoadBalancing implements AsyncDisposable {
   readonly #announcer: Announcer;
+  readonly #checks: MemberChecks;
   /** Of its own: what others of the node wait for must not keep an address from being announced. */
   readonly #work: WorkQueue<"announcements">;
 
@@ -32,6 +35,11 @@ export class LoadBalancing implements AsyncDisposable {
       defaultInterfaces: async () => (await gateway.underlay()).interfaces,
       isFollowing: () => link.controller !== undefined,
       log,
+    });
+    this.#checks = new MemberChecks({
+      node: config.node,
+      checks: () => state.all("check"),
+      report: (verdicts) => link.tell({ type: "health", verdicts }),
     });
     this.#work = new WorkQueue<"announcements">({
       reconcile: async () => await this.#announcer.update(),
@@ -48,17 +56,23 @@ export class LoadBalancing implements AsyncDisposable {
 
   /** The state has taken the delta in. `completes`: a controller has told everything, and keeps this node up to date. */
   take({ upserts, deletes }: Delta, completes: boolean): void {
-    const isConcerned = [...upserts, ...deletes].some(({ kind }) => kind === "announcement");
-    if (isConcerned || completes) this.nodeChanged();
+    const kinds = new Set([...upserts, ...deletes].map(({ kind }) => kind));
+    if (kinds.has("announcement") || completes) this.nodeChanged();
+    if (!this.#hasInterfaces) return;
+    if (kinds.has("check") || completes) this.#checks.update();
+    if (completes) this.#checks.reportAll();
   }
 
-  /** Interfaces may be others now. */
+  /** Interfaces may be others now, or the agent has just started. */
   nodeChanged(): void {
-    if (this.#hasInterfaces) this.#work.add("announcements");
+    if (!this.#hasInterfaces) return;
+    this.#checks.update();
+    this.#work.add("announcements");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#work[Symbol.asyncDispose]();
     this.#announcer[Symbol.dispose]();
+    this.#checks[Symbol.dispose]();
   }
 }

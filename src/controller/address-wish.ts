@@ -1,5 +1,6 @@
 // What a Service of type LoadBalancer wants of the pools, read from the object.
 import type { AddressWish } from "../ipam/virtual-addresses.ts";
+import type { LoadBalancer } from "../kinds/load-balancer.ts";
 import { fieldAt, fieldOf, labelsOf, listOf, stringOf } from "../kubernetes/json.ts";
 import type { Labels } from "../model/endpoint.ts";
 import { type Address, type Family, formatAddress, tryParseAddress } from "../net/address.ts";
@@ -123,6 +124,51 @@ function selectorText(service: unknown): string {
 function ingressOf(service: unknown): readonly string[] {
   const ingress = listOf(fieldAt(service, "status", "loadBalancer", "ingress")) ?? [];
   return ingress.map((each) => fieldOf(each, "ip")).filter((ip) => typeof ip === "string");
+}
+
+function familiesOfBalancer({ families, addresses = [] }: LoadBalancer["spec"]): readonly Family[] {
+  if (families !== undefined) return families.map((each) => (each === "IPv6" ? 6 : 4));
+  const asked = addresses.map((text) => tryParseAddress(text)?.family);
+  const known = asked.filter((family) => family !== undefined);
+  return known.length > 0 ? known : [4];
+}
+
+/** A LoadBalancer, or what is kept of it. */
+export function knownLoadBalancer({
+  metadata,
+  spec,
+  status = {},
+}: StoredService & Pick<LoadBalancer, "spec" | "status">): KnownHolder {
+  const { namespace = "", name, uid, labels = {} } = metadata;
+  const { addresses, problems } = parseRequested("spec.addresses", spec.addresses ?? []);
+  const shown = status.addresses ?? [];
+  const families = familiesOfBalancer(spec);
+  return {
+    kind: "LoadBalancer",
+    namespace,
+    name,
+    uid,
+    labels,
+    loadBalancerClass: undefined,
+    wish: {
+      holder: {
+        id: holderId("LoadBalancer", `${namespace}/${name}`),
+        namespace,
+        uid,
+        ports: spec.ports.map(({ protocol = "TCP", port }) => `${protocol}/${port}`),
+        localTo: undefined,
+      },
+      families,
+      requested: addresses,
+      pool: spec.pool,
+      sharingKey: spec.sharingKey,
+      shown,
+    },
+    needsAll: true,
+    problems,
+    shown,
+    isReported: true,
+  };
 }
 
 function isReported(object: unknown): boolean {

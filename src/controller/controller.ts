@@ -104,7 +104,10 @@ export class Controller {
       unreadySources: () => this.#incomplete(),
       ...(options.nodeOfToken !== undefined && { nodeOfToken: options.nodeOfToken }),
       onAck: (node, ack) => this.#acknowledged(node, ack),
-      onHealth: () => {},
+      onHealth: (node, { verdicts }) => {
+        const own = verdicts.map((each) => ({ ...each, check: nameWithin(each.check) }));
+        this.#sourceOf(node)?.nodeChecked(nameWithin(node), own);
+      },
       metrics: this.#metrics,
       log,
     });

@@ -6,9 +6,10 @@ import { translateDomain } from "../kubernetes/domain.ts";
 import { fieldAt, fieldOf, labelsOf, listOf, stringOf } from "../kubernetes/json.ts";
 import { serviceNameLabel } from "../kubernetes/service.ts";
 import { translateNode } from "../kubernetes/node.ts";
-import { holderId, knownService, type StoredService } from "./address-wish.ts";
+import { holderId, knownLoadBalancer, knownService, type StoredService } from "./address-wish.ts";
 import type { Announcements } from "./announcements.ts";
 import type { LoadBalancerController } from "./load-balancer-controller.ts";
+import type { LoadBalancerMembers, StoredLoadBalancer } from "./load-balancer-members.ts";
 
 export class LoadBalancerFeed {
   readonly #controller: LoadBalancerController;
@@ -16,15 +17,39 @@ export class LoadBalancerFeed {
   /** Service → slice → the nodes of its endpoints. */
   readonly #slices = new Map<string, Map<string, SliceNodes>>();
 
+  readonly #members: LoadBalancerMembers;
+
   constructor({
     controller,
     announcements,
+    members,
   }: {
     readonly controller: LoadBalancerController;
     readonly announcements: Announcements;
+    readonly members: LoadBalancerMembers;
   }) {
     this.#controller = controller;
     this.#announcements = announcements;
+    this.#members = members;
+  }
+
+  setLoadBalancer(key: string, object: (StoredService & StoredLoadBalancer) | undefined): void {
+    const holder = object && knownLoadBalancer(object);
+    this.#controller.setHolder(holderId("LoadBalancer", key), holder);
+    this.#members.set(key, object);
+  }
+
+  /** An Endpoint object; a pod's is known with the pod. */
+  setEndpoint(key: string, object: unknown, old: unknown): void {
+    const spec = fieldOf(object ?? old, "spec");
+    if (fieldAt(spec, "attachment", "kind") === "Pod") return;
+    const addresses = listOf(fieldOf(spec, "addresses")) ?? [];
+    const endpoint = {
+      labels: labelsOf(fieldAt(object, "metadata", "labels")) ?? {},
+      addresses: addresses.filter((address) => typeof address === "string"),
+      node: stringOf(fieldOf(spec, "node")),
+    };
+    this.#members.setEndpoint(key, object === undefined ? undefined : endpoint);
   }
 
   setPool(name: string, pool: Pick<LoadBalancerPool, "spec"> | undefined): void {
@@ -47,6 +72,7 @@ export class LoadBalancerFeed {
   setNamespace(name: string, object: unknown): void {
     const labels = labelsOf(fieldAt(object, "metadata", "labels")) ?? {};
     this.#controller.setNamespace(name, object === undefined ? undefined : labels);
+    this.#members.domainChanged(name);
   }
 
   setNode(name: string, object: unknown): void {
@@ -54,6 +80,7 @@ export class LoadBalancerFeed {
     this.#controller.setNode(name, node?.knownAddresses ?? []);
     const announcing = node && { labels: node.labels, isReady: isReady(object) };
     this.#announcements.setNode(name, announcing);
+    this.#members.nodesChanged();
   }
 
   /** `old` is what the slice was before: it may have been of another Service. */

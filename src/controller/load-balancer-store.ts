@@ -7,6 +7,7 @@ import {
   loadBalancerAddressKind,
   nameOfAddress,
 } from "../kinds/load-balancer-address.ts";
+import { type LoadBalancer, loadBalancerKind } from "../kinds/load-balancer.ts";
 import { type LoadBalancerPool, loadBalancerPoolKind } from "../kinds/load-balancer-pool.ts";
 import { type Service, serviceKind } from "../kinds/service.ts";
 import { parseAddress } from "../net/address.ts";
@@ -14,6 +15,7 @@ import {
   assignedCondition,
   type HolderKind,
   type KnownHolder,
+  knownLoadBalancer,
   knownService,
 } from "./address-wish.ts";
 
@@ -51,6 +53,11 @@ export interface LoadBalancerStore {
   updateAddress(object: StoredAddress): Promise<StoredAddress>;
   deleteAddress(object: StoredAddress): Promise<void>;
   writeAddressStatus(name: string, status: LoadBalancerAddress["status"]): Promise<void>;
+  /** Writes how a LoadBalancer's members are. */
+  writeMembers(
+    place: Pick<HolderPlace, "namespace" | "name">,
+    members: Pick<NonNullable<LoadBalancer["status"]>, "members" | "healthy" | "problems">,
+  ): Promise<void>;
   writePoolStatus(name: string, status: NonNullable<LoadBalancerPool["status"]>): Promise<void>;
 }
 
@@ -107,10 +114,42 @@ function liveService(client: ApiClient, service: Service): LiveHolder {
   };
 }
 
+function liveLoadBalancer(client: ApiClient, balancer: LoadBalancer): LiveHolder {
+  return {
+    holder: knownLoadBalancer(balancer),
+    async write(addresses, report) {
+      const { conditions = [], ...rest } = balancer.status ?? {};
+      const own = report === undefined ? [] : [plainCondition(conditions, report, new Date())];
+      const others = conditions.filter(({ type }) => type !== assignedCondition);
+      const status = { ...rest, addresses: [...addresses], conditions: [...others, ...own] };
+      if (equalJson(status, balancer.status ?? {})) return;
+      await client.updateStatus(loadBalancerKind, { ...balancer, status });
+    },
+  };
+}
+
+type PlainCondition = NonNullable<NonNullable<LoadBalancer["status"]>["conditions"]>[number];
+
+function plainCondition(
+  conditions: readonly PlainCondition[],
+  { isComplete, reason, message }: HolderReport,
+  now: Date,
+): PlainCondition {
+  const status = isComplete ? "True" : "False";
+  const before = conditions.find(({ type }) => type === assignedCondition);
+  const isSame = before?.status === status;
+  const lastTransitionTime = isSame ? before.lastTransitionTime : timeText(now);
+  return { type: assignedCondition, status, reason, message, lastTransitionTime };
+}
+
 export function loadBalancerStore(client: ApiClient): LoadBalancerStore {
   return {
     nameOf: (address) => nameOfAddress(parseAddress(address)),
-    async readHolder({ namespace, name }) {
+    async readHolder({ kind, namespace, name }) {
+      if (kind === "LoadBalancer") {
+        const balancer = await client.find(loadBalancerKind, { namespace, name });
+        return balancer && liveLoadBalancer(client, balancer);
+      }
       const service = await client.find(serviceKind, { namespace, name });
       return service && liveService(client, service);
     },
@@ -135,6 +174,14 @@ export function loadBalancerStore(client: ApiClient): LoadBalancerStore {
       await unlessGone(
         client.patch(loadBalancerAddressKind, place, { type: "merge-patch+json", body }),
       );
+    },
+    async writeMembers({ namespace, name }, members) {
+      const balancer = await client.find(loadBalancerKind, { namespace, name });
+      if (balancer === undefined) return;
+      const { problems: _before, ...rest } = balancer.status ?? {};
+      const status = { ...rest, ...members };
+      if (equalJson(status, balancer.status ?? {})) return;
+      await client.updateStatus(loadBalancerKind, { ...balancer, status });
     },
     async writePoolStatus(name, status) {
       const pool = await client.find(loadBalancerPoolKind, { name });

@@ -28,6 +28,7 @@ import { defaultDomain, staticPodAnnotation, translatePod } from "../kubernetes/
 import type { PriorityConflicts } from "../kubernetes/priority-conflicts.ts";
 import type { ServiceSurroundings } from "../kubernetes/service.ts";
 import type { Domain } from "../model/endpoint.ts";
+import type { Endpoint } from "../model/endpoint.ts";
 import type { Policy } from "../model/policy.ts";
 import type { Log } from "../runtime/log.ts";
 import type { AddressController } from "./address-controller.ts";
@@ -58,6 +59,8 @@ export interface ModelFeedOptions {
   readonly conflicts: PriorityConflicts;
   /** The policy was set, or somebody has written on it. */
   readonly onPolicy: (id: string) => void;
+  /** A pod has its addresses, or none any more. */
+  readonly onEndpoint: (key: string, endpoint: Endpoint | undefined) => void;
   /** The domain was set, or somebody has written on it; without a VNI it is gone, or none. */
   readonly onDomain: (name: string, vni: number | undefined) => void;
   /** The namespace as the API has it now; `undefined` when there is none. */
@@ -90,7 +93,7 @@ export class ModelFeed {
     this.#ending = new EndingNamespaces({ read, onChange });
     this.services = new ServiceFeed({
       inputs: options.compute,
-      domainOf: (namespace) => this.#domainOf(namespace),
+      domainOf: (namespace) => this.domainOf(namespace),
       surroundingsOf: (domain) =>
         this.#surroundings.get(domain) ?? { domain, pools: [], serviceCidrs: [] },
       names: this.#names,
@@ -285,7 +288,8 @@ export class ModelFeed {
     events.record({ regarding, type: "Warning", reason: "PolicyInvalidInPart", message });
   }
 
-  #domainOf(namespace: string): string {
+  /** Name of the domain that a namespace belongs to. */
+  domainOf(namespace: string): string {
     return this.#annotations.get(namespace)?.[annotation.domain] ?? defaultDomain;
   }
 
@@ -307,7 +311,7 @@ export class ModelFeed {
   ): PlacedPod {
     const ofNamespace = this.#annotations.get(zone) ?? {};
     const { request, problems } = parseAddressRequest(annotationsOf(pod), ofNamespace);
-    const domain = this.#domainOf(zone);
+    const domain = this.domainOf(zone);
     const ips = (listOf(fieldAt(pod, "status", "podIPs")) ?? []).map((each) => fieldOf(each, "ip"));
     const addresses = ips.filter((ip) => typeof ip === "string");
     const owner = ownerOf(pod);
@@ -334,7 +338,9 @@ export class ModelFeed {
     const joined = isOfPod(endpoint) ? ofPod : translateEndpoint(endpoint);
     // One that still waits for its addresses is not there yet.
     const isComplete = joined !== undefined && joined.addresses.length > 0;
-    this.#options.compute.setEndpoint(key, isComplete ? joined : undefined);
+    const known = isComplete ? joined : undefined;
+    this.#options.compute.setEndpoint(key, known);
+    this.#options.onEndpoint(key, known);
   }
 }
 

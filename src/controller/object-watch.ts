@@ -17,6 +17,7 @@ import {
   type LoadBalancerAddress,
   loadBalancerAddressKind,
 } from "../kinds/load-balancer-address.ts";
+import { type LoadBalancer, loadBalancerKind } from "../kinds/load-balancer.ts";
 import { type LoadBalancerPool, loadBalancerPoolKind } from "../kinds/load-balancer-pool.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { networkKind } from "../kinds/network.ts";
@@ -209,6 +210,11 @@ function stripPool(pool: LoadBalancerPool): Stripped & Pick<LoadBalancerPool, "s
   return { metadata: stripMetadata(pool), spec: pool.spec };
 }
 
+function stripBalancer(balancer: LoadBalancer): Stripped & Pick<LoadBalancer, "spec" | "status"> {
+  const { spec, status } = balancer;
+  return { metadata: stripMetadata(balancer), spec, ...(status && { status }) };
+}
+
 function stripAddress(
   address: LoadBalancerAddress,
 ): Stripped & Pick<LoadBalancerAddress, "metadata" | "spec" | "status"> {
@@ -266,9 +272,10 @@ export class ObjectWatch {
         loadBalancers.setNamespace(key, object);
       }),
       this.#watch(networkKind, stripOwn, (key, object) => feed.setNetwork(key, object)),
-      this.#watch(endpointKind, stripEndpoint, (key, object, old) =>
-        feed.setEndpoint(key, object, old),
-      ),
+      this.#watch(endpointKind, stripEndpoint, (key, object, old) => {
+        feed.setEndpoint(key, object, old);
+        loadBalancers.setEndpoint(key, object, old);
+      }),
       this.#watch(networkPolicyKind, strip, (key, object, old) =>
         feed.setNetworkPolicy(key, object, old),
       ),
@@ -299,6 +306,12 @@ export class ObjectWatch {
         loadBalancerAddressKind,
         stripAddress,
         (key, object) => loadBalancers.setAddress(key, object),
+        { optional: true },
+      ),
+      this.#watch(
+        loadBalancerKind,
+        stripBalancer,
+        (key, object) => loadBalancers.setLoadBalancer(key, object),
         { optional: true },
       ),
     ];

@@ -14,6 +14,7 @@ import {
   nameOfClusterNetworkPolicy,
 } from "../kubernetes/cluster-network-policy.ts";
 import { PriorityConflicts } from "../kubernetes/priority-conflicts.ts";
+import type { HealthVerdict } from "../model/health-check.ts";
 import { LoadBalancerFeed } from "./load-balancer-feed.ts";
 import { LoadBalancerWorker } from "./load-balancer-worker.ts";
 import { writeConditions } from "./conditions.ts";
@@ -104,13 +105,23 @@ export class Source implements AsyncDisposable {
       log,
     });
     const addresses = this.#addresses.controller;
+    const changed = (): void => void (this.#isComplete && onChange());
     this.#loadBalancers = new LoadBalancerWorker({
       client,
       events,
       lastHeardMs: (node) => options.lastHeardMs(this.#model.idOf(node)),
       announce: (id, announcement) => {
         this.#model.setAnnouncement(id, announcement);
-        if (this.#isComplete) onChange();
+        changed();
+      },
+      domainOf: (namespace) => this.#feed.domainOf(namespace),
+      setService: (id, service) => {
+        this.#model.setService(id, service);
+        changed();
+      },
+      setCheck: (id, check) => {
+        this.#model.setCheck(id, check);
+        changed();
       },
       log,
     });
@@ -120,6 +131,7 @@ export class Source implements AsyncDisposable {
       events,
       conflicts,
       onPolicy: (id) => this.policyChanged(id),
+      onEndpoint: (key, endpoint) => this.#loadBalancers.members.setEndpoint(key, endpoint),
       onDomain: (domain, vni) => {
         options.vnis.set(this.#model.idOf(domain), vni);
         if (vni !== undefined) this.domainChanged(domain);
@@ -168,6 +180,11 @@ export class Source implements AsyncDisposable {
   /** Questions whose answers will say what goes out of the model. */
   get undecided(): number {
     return this.#feed.undecided;
+  }
+
+  /** A node tells what its checks have found. */
+  nodeChecked(node: string, verdicts: readonly HealthVerdict[]): void {
+    this.#loadBalancers.members.take(node, verdicts);
   }
 
   /** The status of a policy may be another. */

@@ -171,6 +171,24 @@ const samples: Readonly<Record<string, { sent: JsonObject; defaulted: JsonObject
       },
     },
   },
+  "isobar.io/v1alpha1/LoadBalancer": {
+    sent: { spec: { ports: [{ port: 80 }], members: [{ address: "192.0.2.9" }], healthCheck: {} } },
+    defaulted: {
+      spec: {
+        ports: [{ port: 80, protocol: "TCP" }],
+        members: [{ address: "192.0.2.9", weight: 1 }],
+        healthCheck: {
+          protocol: "TCP",
+          path: "/",
+          intervalSeconds: 5,
+          timeoutSeconds: 2,
+          healthyThreshold: 2,
+          unhealthyThreshold: 3,
+        },
+        whenAllUnhealthy: "UseAll",
+      },
+    },
+  },
   "isobar.io/v1alpha1/LoadBalancerAddress": {
     sent: { spec: { address: "192.0.2.1", pool: "edge", holders: [] } },
     defaulted: { spec: { address: "192.0.2.1", pool: "edge", holders: [] } },

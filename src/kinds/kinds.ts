@@ -10,6 +10,7 @@ import { eventKind, eventsEventKind } from "./event.ts";
 import { leaseKind } from "./lease.ts";
 import { loadBalancerAddressKind } from "./load-balancer-address.ts";
 import { loadBalancerPoolKind } from "./load-balancer-pool.ts";
+import { loadBalancerKind } from "./load-balancer.ts";
 import { namespaceKind } from "./namespace.ts";
 import { networkKind } from "./network.ts";
 import { networkPolicyKind } from "./network-policy.ts";
@@ -37,6 +38,7 @@ export const kinds: readonly KindDefinition[] = [
   clusterNetworkPolicyKind,
   domainKind,
   endpointKind,
+  loadBalancerKind,
   loadBalancerAddressKind,
   loadBalancerPoolKind,
   networkKind,

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { decodeObject, validateObject } from "../apimachinery/object.ts";
 import { parseAddress } from "../net/address.ts";
 import { loadBalancerAddressKind, nameOfAddress } from "./load-balancer-address.ts";
+import { loadBalancerKind } from "./load-balancer.ts";
 import { loadBalancerPoolKind } from "./load-balancer-pool.ts";
 
 function problemsOf(spec: object): string[] {
@@ -57,4 +58,41 @@ test("an address's object has the address's name, so that there is one of it", (
   assert.deepEqual(problems("192.0.2.1", "192.0.2.1"), []);
   assert.deepEqual(problems("192.0.2.2", "192.0.2.1"), ["metadata.name"]);
   assert.deepEqual(problems("2001-db8-0-0-0-0-0-1", "2001:DB8::1"), ["spec.address"]);
+});
+
+test("a LoadBalancer's ports, members and health check are checked", () => {
+  const fine = { ports: [{ port: 80 }], members: [{ address: "192.0.2.9" }] };
+  const problems = (more: object): string => {
+    const body = { metadata: { name: "mixed", namespace: "shop" }, spec: { ...fine, ...more } };
+    const { object } = decodeObject(loadBalancerKind, body, "Strict");
+    return validateObject(loadBalancerKind, object)
+      .map(({ field, message }) => `${field}: ${message}`)
+      .join("\n");
+  };
+  assert.equal(problems({}), "");
+  const cases: readonly (readonly [object, RegExp])[] = [
+    [{ ports: [{ port: 0 }] }, /spec\.ports\[0\]\.port/],
+    [{ ports: [{ port: 80 }, { port: 81 }] }, /spec\.ports\[0\]\.name: Required/],
+    [
+      {
+        ports: [
+          { name: "a", port: 80 },
+          { name: "b", port: 80 },
+        ],
+      },
+      /spec\.ports\[1\]: Duplicate/,
+    ],
+    [{ members: [{}] }, /spec\.members\[0\].*exactly one of/],
+    [{ members: [{ endpoint: "a", address: "192.0.2.1" }] }, /exactly one of/],
+    [{ members: [{ address: "192.0.2" }] }, /spec\.members\[0\]\.address/],
+    [{ members: [{ address: "192.0.2.1", weight: 101 }] }, /spec\.members\[0\]\.weight/],
+    [{ addresses: ["192.0.2.1", "192.0.2.2"] }, /spec\.addresses\[1\]: Duplicate/],
+    [{ addresses: ["2001:db8::1"], families: ["IPv4"] }, /must be of one of spec\.families/],
+    [{ healthCheck: { path: "live" } }, /spec\.healthCheck\.path/],
+    [{ healthCheck: { expectedStatuses: ["300-200"] } }, /expectedStatuses\[0\]/],
+    [{ healthCheck: { timeoutSeconds: 9 } }, /must not be longer than the interval/],
+    [{ healthCheck: { intervalSeconds: 0 } }, /spec\.healthCheck\.intervalSeconds/],
+    [{ affinitySeconds: 0 }, /spec\.affinitySeconds/],
+  ];
+  for (const [more, expected] of cases) assert.match(problems(more), expected);
 });

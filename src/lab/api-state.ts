@@ -7,6 +7,7 @@ import { domainKind } from "../kinds/domain.ts";
 import { endpointSliceKind } from "../kinds/endpoint-slice.ts";
 import { endpointKind } from "../kinds/endpoint.ts";
 import { loadBalancerAddressKind } from "../kinds/load-balancer-address.ts";
+import { loadBalancerKind } from "../kinds/load-balancer.ts";
 import { loadBalancerPoolKind } from "../kinds/load-balancer-pool.ts";
 import { namespaceKind } from "../kinds/namespace.ts";
 import { networkKind } from "../kinds/network.ts";
@@ -38,6 +39,7 @@ const kinds: readonly KindDefinition[] = [
   endpointSliceKind,
   loadBalancerPoolKind,
   loadBalancerAddressKind,
+  loadBalancerKind,
 ];
 
 /** By kind, the newest object's version and the number of objects in the API server. */

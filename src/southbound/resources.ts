@@ -187,7 +187,7 @@ export interface AnnouncementResource {
 }
 
 /** Something that nodes are to find out again and again, and to report: whether a backend answers. */
-interface CheckResource extends HealthCheck {
+export interface CheckResource extends HealthCheck {
   readonly kind: "check";
 }
 
