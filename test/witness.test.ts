@@ -36,6 +36,25 @@ test("a connection is late by the time since objects allowed it, outages counted
   assert.ok(late !== undefined && late >= 99, `${late} ms`);
 });
 
+test("the two ends may be at different objects, each for its time", async () => {
+  const noWayOut = renderObjects({}, { "pay/p": { podSelector: {}, policyTypes: ["Egress"] } });
+  const witness = new Witness();
+  witness.see(closed);
+  witness.see(closed);
+  witness.see(noWayOut);
+  const opening = { packet, fromMs: performance.now(), toMs: performance.now() };
+  const late = witness.latenessMs(opening);
+  assert.ok(late !== undefined && late < 1_000, `${late} ms`);
+  await sleep(200);
+  const later = { packet, fromMs: performance.now(), toMs: performance.now() };
+  const more = witness.latenessMs(later);
+  assert.ok(more !== undefined && more >= 199, `${more} ms`);
+  const shut = new Witness();
+  shut.see([...noWayOut, ...closed]);
+  shut.see([...noWayOut, ...closed]);
+  assert.equal(shut.latenessMs(later), undefined);
+});
+
 test("what the objects say of a pod that has no address yet counts for the pod that gets it", () => {
   const witness = new Witness();
   witness.see(closed);

@@ -2,6 +2,7 @@
 // know of a change. So a connection that opened can be judged afterwards.
 import { translateCluster } from "../../src/kubernetes/cluster.ts";
 import { fieldAt, stringOf } from "../../src/kubernetes/json.ts";
+import type { Direction } from "../../src/model/policy.ts";
 import { evaluate } from "../../src/policy/evaluate.ts";
 import type { Packet } from "../../src/policy/packet.ts";
 import { PolicyModel } from "../../src/policy/policy-model.ts";
@@ -52,21 +53,26 @@ export class Witness {
 
   /**
    * How long ago the last objects that allow the connection were replaced when it began, outages not counted; 0 when some
-   * allow it then or later, `undefined` when none ever did.
+   * allow it then or later, `undefined` when none ever did. Each end is enforced by its own node, and nodes take changes in
+   * at different times: so the objects that allow it to go out need not be those that allow it in.
    */
   latenessMs(opening: Opening): number | undefined {
+    const [out, into] = [this.#latenessOf(opening, "egress"), this.#latenessOf(opening, "ingress")];
+    return out === undefined || into === undefined ? undefined : Math.max(out, into);
+  }
+
+  #latenessOf(opening: Opening, direction: Direction): number | undefined {
     const { fromMs, toMs } = opening;
-    let least: number | undefined;
-    for (const [index, version] of this.#versions.entries()) {
+    // The newest that allows it is the one that was replaced last.
+    for (let index = this.#versions.length - 1; index >= 0; index--) {
+      const version = this.#versions[index];
       // They became so at some moment after the last look, and were so until some moment before the next.
       const begunMs = this.#versions[index - 1]?.seenMs ?? 0;
       const endedMs = this.#versions[index + 1]?.seenMs ?? Infinity;
-      if (begunMs > toMs || !allows(version, opening)) continue;
-      if (endedMs >= fromMs) return 0;
-      const lateness = this.healthyMs(endedMs, fromMs);
-      least = Math.min(least ?? Infinity, lateness);
+      if (version === undefined || begunMs > toMs || !allows(version, opening, direction)) continue;
+      return endedMs >= fromMs ? 0 : this.healthyMs(endedMs, fromMs);
     }
-    return least;
+    return undefined;
   }
 
   /** For people: who had the packet's address when, and what was said of it, in the minute before; times are of `toIso`. */
@@ -110,9 +116,9 @@ function nameAndUid(pod: unknown): [string, string] {
  * A pod gets its address some time after it was made, between two looks at the objects. So what the objects say of the pod
  * itself counts as well.
  */
-function allows({ model, pods }: Version, { packet, pod }: Opening): boolean {
-  if (evaluate(model, packet).verdict !== "deny") return true;
+function allows({ model, pods }: Version, { packet, pod }: Opening, direction: Direction): boolean {
+  if (evaluate(model, packet)[direction].verdict !== "deny") return true;
   if (pod === undefined || pods.get(pod.id) !== pod.uid) return false;
   const destination = { kind: "endpoint", id: pod.id } as const;
-  return evaluate(model, { ...packet, destination }).verdict !== "deny";
+  return evaluate(model, { ...packet, destination })[direction].verdict !== "deny";
 }
