@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { closeSync, openSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { roleKey } from "../src/agent/switch-database.ts";
 import { OvsBridge } from "../src/switch/ovs-bridge.ts";
 import { OvsdbClient } from "../src/switch/ovsdb-client.ts";
 import type { OpenVswitch } from "../test/ovs/open-vswitch.ts";
@@ -68,9 +69,12 @@ export async function addPorts(
   const client = new OvsdbClient({ address: { path: ovs.databaseSocket } });
   try {
     await client.connected(10_000);
-    const bridge = await OvsBridge.open(client, { name: "br-int", datapathType: "dummy" });
+    // The mark lets an agent of Isobar have it; to OVN it says nothing.
+    const externalIds = { [roleKey]: "integration" };
+    const options = { name: "br-int", datapathType: "dummy", externalIds };
+    const bridge = await OvsBridge.open(client, options);
     await bridge.ensure();
-    const ports = labels.map((externalIds, n) => ({ name: `port${n}`, externalIds }));
+    const ports = labels.map((own, n) => ({ name: `port${n}`, externalIds: own }));
     await bridge.addPorts(ports, 120_000);
   } finally {
     await client.close();

@@ -86,7 +86,9 @@ export class IsobarLandlord implements Landlord {
       kind: "Namespace",
       metadata: { name },
     });
-    await Promise.all([...pods.map((pod) => this.#createPod(pod)), this.#createAll(name, inside)]);
+    // As manifests have them: pods that come before their policies would be open, and be closed then.
+    await this.#createAll(name, inside);
+    await Promise.all(pods.map((pod) => this.#createPod(pod)));
     this.#pods += pods.length;
     await this.#confirmed();
     await this.#createAll(name, fromOutside);

@@ -104,7 +104,7 @@ export class Identities {
     relevance: RelevanceChanges,
   ): IdentityChanges {
     for (const { id, after } of endpoints) this.#place(id, after);
-    for (const { id, after } of this.#affected(zones, relevance)) this.#place(id, after);
+    this.#placeAffected(zones, relevance);
     return this.#takeChanges();
   }
 
@@ -113,21 +113,20 @@ export class Identities {
   }
 
   /** Endpoints whose identity might be another though they did not change. */
-  *#affected(
-    zones: readonly InputEntry<Zone>[],
-    relevance: RelevanceChanges,
-  ): Generator<InputEntry<Endpoint>, void, undefined> {
+  #placeAffected(zones: readonly InputEntry<Zone>[], relevance: RelevanceChanges): void {
     for (const { id, before, after } of zones) {
       if (before !== undefined && after !== undefined) continue;
-      for (const entry of this.#inputs.endpointsOf(id)) if (!isChanged(entry)) yield entry;
+      for (const entry of this.#inputs.endpointsOf(id)) {
+        if (!isChanged(entry)) this.#place(entry.id, entry.after);
+      }
     }
+    const { endpoints } = this.#inputs;
     for (const [zone, change] of relevance) {
-      const { endpoints } = this.#inputs;
-      for (const entry of zone === undefined
-        ? endpoints.entries()
-        : this.#inputs.endpointsOf(zone)) {
+      const all = zone === undefined ? endpoints.entries() : this.#inputs.endpointsOf(zone);
+      for (const entry of all) {
         const { after } = entry;
-        if (!isChanged(entry) && after !== undefined && isTouched(after, change)) yield entry;
+        if (after === undefined || !isTouched(after, change) || isChanged(entry)) continue;
+        this.#place(entry.id, after);
       }
     }
   }

@@ -102,9 +102,11 @@ export class Relevance implements Relevant {
 
 /** Whether the endpoint has a label or a named port that the change is about. */
 export function isTouched(endpoint: Endpoint, change: RelevanceChange): boolean {
-  for (const key of Object.keys(endpoint.labels)) {
-    if (change.labels.has(key)) return true;
+  // Few keys change at once, mostly one.
+  for (const key of change.labels) {
+    if (Object.hasOwn(endpoint.labels, key)) return true;
   }
+  if (change.ports.size === 0) return false;
   return endpoint.namedPorts.some(({ protocol, name }) =>
     change.ports.has(portAttribute(protocol, name)),
   );
