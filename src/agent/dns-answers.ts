@@ -18,10 +18,12 @@ export interface DnsAnswersOptions {
 const largestMessage = 65_535;
 /** Queries whose answers are kept as they were sent, until a name changes. */
 const keptAnswers = 16_384;
+/** The longest query that is kept so: name, type, class and EDNS. */
+const longestKey = 320;
 
 export class DnsAnswers {
   readonly #options: DnsAnswersOptions;
-  /** Query without its id → answer. Resolvers repeat the same bytes. */
+  /** Transport and query without its id → answer. Resolvers repeat the same bytes. */
   readonly #kept = new Map<string, { readonly bytes: Uint8Array; readonly type: number }>();
 
   constructor(options: DnsAnswersOptions) {
@@ -39,8 +41,8 @@ export class DnsAnswers {
     transport: DnsTransport,
   ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     const { metrics } = this.#options;
-    const key = transport === "udp" ? bytes.toString("latin1", 2) : undefined;
-    const kept = key === undefined ? undefined : this.#kept.get(key);
+    const key = `${transport}${bytes.toString("latin1", 2)}`;
+    const kept = this.#kept.get(key);
     if (kept !== undefined) {
       metrics.count({ transport, type: kept.type, rcode: kept.bytes[3] ?? 0, source: "local" });
       const answer = Uint8Array.from(kept.bytes);
@@ -63,7 +65,7 @@ export class DnsAnswers {
   #answerQuery(
     query: Query,
     transport: DnsTransport,
-    key: string | undefined,
+    key: string,
   ): Uint8Array | Promise<Uint8Array> {
     const { authority, metrics, resolver } = this.#options;
     const limit = transport === "tcp" ? largestMessage : datagramSize(query.edns);
@@ -74,7 +76,8 @@ export class DnsAnswers {
         metrics.count({ transport, type: query.type, rcode: reply.rcode, source: "local" });
         const bytes = encodeReply(query, reply, limit);
         // Where there are several records, they are to begin with another one each time.
-        if (key !== undefined && reply.answers.length <= 1) this.#keep(key, bytes, query.type);
+        if (reply.answers.length <= 1 && key.length <= longestKey)
+          this.#keep(key, bytes, query.type);
         return bytes;
       }
       case "alias":
@@ -93,8 +96,9 @@ export class DnsAnswers {
   }
 
   #keep(key: string, bytes: Uint8Array, type: number): void {
-    if (this.#kept.size >= keptAnswers) this.#kept.clear();
     this.#kept.set(key, { bytes, type });
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size > keptAnswers && oldest !== undefined) this.#kept.delete(oldest);
   }
 
   /** Clients take it that an alias comes with what it leads to. */

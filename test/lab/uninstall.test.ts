@@ -3,12 +3,19 @@ import { existsSync, readdirSync, rmdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { runCommand } from "../../src/runtime/command.ts";
 import { AgentProcess } from "../agent/agent-process.ts";
-import { NodeLab, eventually, sh } from "./node-lab.ts";
+import { NodeLab, domain, eventually, sh } from "./node-lab.ts";
 
 let lab: NodeLab;
 
 before(async () => {
   lab = await NodeLab.create({ name: `u${process.pid}`, nodes: 1, started: false });
+  const service = "kube-system/kube-dns";
+  const dns = { service, zone: "cluster.local", ttlSeconds: 5, upstreams: [], forwarders: [] };
+  const addresses = ["10.96.0.10", "fd00:10:96::10"];
+  lab.controller.change([
+    { ...domain, dns },
+    { kind: "record", id: service, domain: "default", addresses, ports: [] },
+  ]);
   // A node as it is before anybody has touched it.
   sh(
     lab.node(0).netns,
@@ -59,6 +66,8 @@ async function install(): Promise<void> {
     assert.equal(await lab.verdict(lab.node(0).netns, pod.addresses[0]!), "allowed");
   });
   await eventually(() => assert.match(sh(lab.node(0).netns, "nft list ruleset"), /isobar: judged/));
+  const listening = "ss --listening --numeric --udp --tcp";
+  await eventually(() => assert.match(sh(lab.node(0).netns, listening), /fd00:10:96::10\]:53/));
 }
 
 function assertNothingLeft(untouched: string): void {
