@@ -179,6 +179,15 @@ test("node ports, policies, source ranges and hints are told as they are", () =>
   );
 });
 
+test("a Service that its labels leave to others has no virtual address", () => {
+  for (const label of ["service-proxy-name", "headless"]) {
+    const labels = { [`service.kubernetes.io/${label}`]: "" };
+    const metadata = { namespace: "shop", name: "web", labels };
+    const object = { metadata, spec: { clusterIP: "10.96.0.1", ports: [http] } };
+    assert.deepEqual(translateService(object, []), [], label);
+  }
+});
+
 test("what is a name only, or cannot be understood, has no virtual address", () => {
   for (const spec of [
     { type: "ExternalName", externalName: "example.org", ports: [http] },

@@ -296,6 +296,16 @@ function reportSlices(slices: readonly unknown[], problems: Problems): void {
   }
 }
 
+/** Labels that keep a Service from kube-proxy and whoever stands in for it: another proxy has it, or it is a name only. */
+const leftToOthers = [
+  "service.kubernetes.io/service-proxy-name",
+  "service.kubernetes.io/headless",
+] as const;
+
+function isLeftToOthers(service: unknown): boolean {
+  return leftToOthers.some((label) => fieldAt(service, "metadata", "labels", label) !== undefined);
+}
+
 /** No virtual service for a Service that is a name only (ExternalName, headless) or could not be understood. */
 export function translateService(
   service: unknown,
@@ -307,7 +317,8 @@ export function translateService(
   const type = fieldAt(service, "spec", "type") ?? "ClusterIP";
   const found: VirtualService[] = [];
   const problems = new Problems();
-  if (name === undefined || namespace === undefined || type === "ExternalName") {
+  const isName = type === "ExternalName" || isLeftToOthers(service);
+  if (name === undefined || namespace === undefined || isName) {
     return { value: found, problems: problems.all };
   }
   const reader = { ground: groundOf(surroundings), problems };
