@@ -8,6 +8,7 @@ import type { Group } from "../../src/openflow/group.ts";
 import { type Cookie, decodeCookie } from "../../src/pipeline/cookie.ts";
 import type { FlowChanges } from "../../src/pipeline/flow-store.ts";
 import { rejectMeter } from "../../src/pipeline/rejection.ts";
+import { forgetClients } from "../../src/pipeline/service-flows.ts";
 import { type TableName, tableNamed } from "../../src/pipeline/tables.ts";
 import { OpenFlowClient } from "../../src/switch/openflow-client.ts";
 import { unixctl } from "../../src/switch/unixctl.ts";
@@ -117,6 +118,7 @@ export class TracedBridge implements AsyncDisposable {
     await this.#client.bundle([
       ...changed.flatMap(([, group]) => (group === undefined ? [] : [setGroup(group)])),
       ...deletes.map(deleteFlow),
+      ...deletes.flatMap(forgetClients),
       ...upserts.map(addFlow),
       ...changed.flatMap(([id, group]) =>
         group === undefined ? [deleteGroup({ id, type: "select" })] : [],
