@@ -14,6 +14,7 @@ import { WorkQueue } from "../runtime/work-queue.ts";
 import type { LocalReply, LocalRequest } from "../southbound/attachment.ts";
 import type { Ack } from "../southbound/messages.ts";
 import type { Delta } from "../southbound/resources.ts";
+import { AffinityClock } from "./affinity-clock.ts";
 import { AgentMetrics } from "./agent-metrics.ts";
 import { type ViewedParts, readingsOf, statusOf, unavailabilityOf } from "./agent-view.ts";
 import { Attachments } from "./attachments.ts";
@@ -188,6 +189,8 @@ export class Agent {
     this.#flows.change(this.#state.load());
     this.#services.update({ upserts: this.#state.all("service"), deletes: [] });
     this.#names.restore(stopped);
+    using clock = new AffinityClock(this.#state, (delta) => this.#applyLocal(delta));
+    clock.start();
     this.#health.restore(this.#state);
     this.#database.on("due", () => this.#due("bridge"));
     this.#database.on("ports", (names) => {
@@ -299,10 +302,15 @@ export class Agent {
     return succeeded;
   }
 
+  /** @returns the version to wait for. */
+  #applyLocal(delta: LocalDelta): number {
+    return this.#flows.change(this.#orFail(() => this.#state.applyLocal(delta)));
+  }
+
   #applyFacts(difference: LocalDelta): void {
     const changed = [...difference.upserts, ...difference.deletes];
     if (changed.length > 0) {
-      this.#flows.change(this.#orFail(() => this.#state.applyLocal(difference)));
+      this.#applyLocal(difference);
     }
     if (changed.some(({ kind }) => kind === "tunnel")) this.#updatePeers();
     this.#allowChanges();
@@ -322,7 +330,7 @@ export class Agent {
       file: this.#file,
       log: this.#log,
       apply: async (delta) => {
-        const version = this.#flows.change(this.#orFail(() => this.#state.applyLocal(delta)));
+        const version = this.#applyLocal(delta);
         await this.#flows.confirmed(version, AbortSignal.timeout(answerPatienceMs));
       },
       endpointAt: (ofport) => this.#facts.endpointAt(ofport),

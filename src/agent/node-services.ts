@@ -2,7 +2,7 @@
 // them as all others. Node ports: the node's stack turns its address into one that exists between it and the switch alone,
 // by one rule and a set of ports. External addresses: a route each. Nothing here picks a backend.
 import { type Family, formatAddress, parseAddress, tryParseAddress } from "../net/address.ts";
-import { nodePortAddresses } from "../pipeline/virtual-address.ts";
+import { hairpinAddresses, nodePortAddresses } from "../pipeline/virtual-address.ts";
 import { runCommand, runIp } from "../runtime/command.ts";
 import type { Delta, ServiceResource } from "../southbound/resources.ts";
 import type { AgentConfig } from "./config.ts";
@@ -83,7 +83,7 @@ export class NodeServices {
   readonly #wishes = new Map<string, Wish>();
   readonly #ports: Readonly<Record<Family, Wanted>> = { 4: new Wanted(), 6: new Wanted() };
   readonly #addresses = new Wanted();
-  /** Routes that were made. */
+  /** Addresses with a route that was made here, now or by an agent before. */
   readonly #routes = new Set<string>();
   /** The node's addresses that the table in force has; `undefined` before there is one. */
   #applied: string | undefined;
@@ -123,19 +123,31 @@ export class NodeServices {
 
   /** Makes everything as it is wanted, whatever was there. The internal port must exist. @throws {CommandError} */
   async applyAll(): Promise<void> {
-    if (!this.#enabled) return;
     const port = this.#port;
+    this.#routes.clear();
+    for (const address of await readRoutes(port)) this.#routes.add(address);
+    if (!this.#enabled) {
+      await this.#remove();
+      return;
+    }
     this.#applied = undefined;
     for (const family of families) this.#ports[family].takeChanges();
     this.#addresses.takeChanges();
     await runIp(
       families.map((family) => `route replace ${nodePortAddresses[family]} ${via(family, port)}`),
     );
-    const stale = [...this.#routes].filter((address) => !this.#addresses.all().includes(address));
-    await this.#changeRoutes(this.#addresses.all(), stale);
+    const wanted = new Set(this.#addresses.all());
+    const stale = [...this.#routes].filter((address) => !wanted.has(address));
+    await this.#changeRoutes([...wanted], stale);
     const nodes = this.#nodeAddresses();
     await runCommand(["nft", "-f", "-"], this.#renderTable(nodes));
     this.#applied = nodes.join();
+  }
+
+  /** Of an agent before, which was told to do it. */
+  async #remove(): Promise<void> {
+    await this.#changeRoutes([], [...this.#routes]);
+    if ((await listTables()).has(tableName(this.#port))) await removeNodeServices(this.#port);
   }
 
   /** Makes what changed since the last call. O(changed). @throws {CommandError} */
@@ -235,6 +247,24 @@ table inet ${name} {
 
 function familyOf(address: string): Family {
   return parseAddress(address).family;
+}
+
+/** Single addresses that lead through the port, but for those between it and the node. */
+async function readRoutes(port: string): Promise<readonly string[]> {
+  const own = new Set<string>([
+    ...Object.values(hairpinAddresses),
+    ...Object.values(nodePortAddresses),
+  ]);
+  const found: string[] = [];
+  for (const family of families) {
+    const listing = await runCommand(["ip", `-${family}`, "-json", "route", "show", "dev", port]);
+    const routes: unknown = JSON.parse(listing === "" ? "[]" : listing);
+    if (!Array.isArray(routes)) continue;
+    for (const { dst, gateway } of routes as readonly { dst: string; gateway?: string }[]) {
+      if (gateway !== undefined && !dst.includes("/") && !own.has(dst)) found.push(dst);
+    }
+  }
+  return found;
 }
 
 function via(family: Family, port: string): string {

@@ -38,7 +38,8 @@ class Held {
     for (const { kind, id } of deletes)
       assert.ok(this.facts.delete(`${kind}/${id}`), `${kind}/${id}`);
     for (const fact of upserts) {
-      if (fact.kind !== "lookup") this.facts.set(`${fact.kind}/${fact.id}`, fact);
+      if (fact.kind !== "lookup" && fact.kind !== "clock")
+        this.facts.set(`${fact.kind}/${fact.id}`, fact);
     }
   }
 }

@@ -2,13 +2,13 @@
 import type { Group, GroupMod } from "./group.ts";
 
 /** Equal for groups that select alike among equal buckets, in any order. */
-export function groupBody({ type, buckets, hashFields = [] }: Group): string {
+export function groupBody({ type, buckets, hashFields = [], hashBasis = 0n }: Group): string {
   const bodies = buckets.map((bucket) =>
     JSON.stringify(bucket, (_, value: unknown) =>
       typeof value === "bigint" ? `${value}n` : value,
     ),
   );
-  return `${type} ${hashFields.join()} ${bodies.toSorted().join()}`;
+  return `${type} ${hashFields.join()} ${hashBasis} ${bodies.toSorted().join()}`;
 }
 
 /**

@@ -50,6 +50,8 @@ export interface Group {
    * but for UDP, ports.
    */
   readonly hashFields?: readonly KnownFieldName[];
+  /** With `hashFields`: another basis of the hash, which makes other choices; 0 when absent. */
+  readonly hashBasis?: bigint;
 }
 
 export interface GroupMod {
@@ -116,7 +118,7 @@ const experimenterProperty = 0xffff;
 const methodNameSize = 16;
 const hashMethod = "hash";
 
-function encodeSelection(writer: Writer, { hashFields = [] }: Group): void {
+function encodeSelection(writer: Writer, { hashFields = [], hashBasis = 0n }: Group): void {
   if (hashFields.length === 0) return;
   encodeProperty(writer, experimenterProperty, () => {
     writer.u32(netronome);
@@ -124,7 +126,7 @@ function encodeSelection(writer: Writer, { hashFields = [] }: Group): void {
     writer.zeros(4);
     writer.bytes(new TextEncoder().encode(hashMethod));
     writer.zeros(methodNameSize - hashMethod.length);
-    writer.u64(0n);
+    writer.u64(hashBasis);
     // The value says which bits count.
     const all = hashFields.map((field) => ({
       field,
@@ -135,15 +137,16 @@ function encodeSelection(writer: Writer, { hashFields = [] }: Group): void {
 }
 
 /** Other methods than by fields, and other properties, are not kept. */
-function decodeSelection(reader: Reader): Pick<Group, "hashFields"> {
+function decodeSelection(reader: Reader): Pick<Group, "hashFields" | "hashBasis"> {
   for (const { type, body } of decodeProperties(reader)) {
     if (type !== experimenterProperty || body.remaining < 36) continue;
     if (body.u32() !== netronome || body.u32() !== selectionMethod) continue;
     body.skip(4);
     const name = new TextDecoder().decode(body.bytes(methodNameSize)).replaceAll("\0", "");
-    body.skip(8);
+    const hashBasis = body.u64();
     if (name === hashMethod)
       return {
+        ...(hashBasis === 0n ? {} : { hashBasis }),
         hashFields: decodeOxmList(body)
           .map(({ field }) => field)
           .filter(isKnownField),

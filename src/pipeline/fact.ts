@@ -39,10 +39,19 @@ export interface LookupFact {
   readonly names: readonly string[];
 }
 
+/** The time, as far as flows depend on it. */
+interface ClockFact {
+  readonly kind: "clock";
+  /** There is one. */
+  readonly id: "clock";
+  /** Since 1970. */
+  readonly seconds: number;
+}
+
 /** What a port of the switch means. */
 export type PortsFact = PortFact | TunnelFact | GatewayFact;
 
-export type LocalFact = PortsFact | LookupFact;
+export type LocalFact = PortsFact | LookupFact | ClockFact;
 
 interface LocalFactKey {
   readonly kind: LocalFact["kind"];
@@ -78,6 +87,7 @@ export class Facts {
     tunnel: new Map(),
     gateway: new Map(),
     lookup: new Map(),
+    clock: new Map(),
   };
 
   #of<Kind extends FactKind>(kind: Kind): Map<string, FactOf<Kind>> {

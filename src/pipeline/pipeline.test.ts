@@ -169,6 +169,11 @@ const facts: fc.Arbitrary<LocalFact> = fc.oneof(
     })
     .map((lookup) => ({ ...lookup, id: `${lookup.endpoint} ${lookup.address}` })),
   fc.record({
+    kind: one("clock" as const),
+    id: one("clock" as const),
+    seconds: fc.constantFrom(5, 11_000, 22_000),
+  }),
+  fc.record({
     kind: one("tunnel" as const),
     id: fc.constantFrom("t1", "t2"),
     ofport: fc.constantFrom(8, 9),
@@ -256,7 +261,9 @@ test("after any changes the flows are those of a new pipeline that is told what 
         const changed = pipeline.apply({ upserts: step.resources, deletes: goneResources });
         mirror(switched, changed);
         mirrorGroups(groups, changed);
-        mirror(switched, pipeline.applyLocal({ upserts: step.facts, deletes: goneFacts }));
+        const local = pipeline.applyLocal({ upserts: step.facts, deletes: goneFacts });
+        mirror(switched, local);
+        mirrorGroups(groups, local);
 
         const fresh = new Pipeline({ node, numbers: new LocalNumbers([...numbers.entries()]) });
         fresh.applyLocal({ upserts: [...held.facts.values()].toReversed(), deletes: [] });

@@ -11,6 +11,7 @@ import { type Change, type Feature, type Mark, type RenderContext, SetMap } from
 import { chooseBackends } from "./service-backends.ts";
 import {
   type Choices,
+  affinityPeriod,
   renderBackend,
   renderClusterAddress,
   renderClusterFrontend,
@@ -49,6 +50,9 @@ export class ServiceFeature implements Feature {
   /** Services with a backend that is meant for some zones alone. */
   readonly #zoned = new SetMap<string, string>();
 
+  /** Services with affinity, and how long it is. */
+  readonly #sticky = new Map<string, number>();
+
   constructor(node: string, facts: Facts) {
     this.#node = node;
     this.#facts = facts;
@@ -60,6 +64,12 @@ export class ServiceFeature implements Feature {
     node: ({ id, before, after }, mark) => {
       if (id !== this.#node || before?.zone === after?.zone) return;
       for (const service of this.#zoned.keys()) this.#markService(service, mark);
+    },
+    clock: ({ before, after }, mark) => {
+      for (const [id, period] of this.#sticky) {
+        const [then, now] = [before, after].map((at) => affinityPeriod(at?.seconds ?? 0, period));
+        if (then !== now) this.#markService(id, mark);
+      }
     },
   };
 
@@ -77,6 +87,8 @@ export class ServiceFeature implements Feature {
       this.#markAddress(target, mark);
     }
     this.#markService(id, mark);
+    if (after?.affinitySeconds === undefined) this.#sticky.delete(id);
+    else this.#sticky.set(id, after.affinitySeconds);
     const movesBackends =
       before?.domain !== after?.domain ||
       before?.protocol !== after?.protocol ||
@@ -190,13 +202,14 @@ export class ServiceFeature implements Feature {
     const all = Array.from(this.#backendsByService.get(id), (backend) =>
       this.#facts.get("backend", backend),
     ).filter((backend) => backend !== undefined);
+    const seconds = this.#facts.get("clock", "clock")?.seconds ?? 0;
     const place = { node: this.#node, zone: this.#facts.get("node", this.#node)?.zone };
     const pick = (policy: TrafficPolicy): ReturnType<typeof renderPick> | undefined => {
       const chosen = chooseBackends(service, all, policy, place);
       const local = policy === "Local";
       return chosen.length === 0
         ? undefined
-        : renderPick(service, { number, local }, chosen, context);
+        : renderPick(service, { number, local, seconds }, chosen, context);
     };
     const isExternal =
       nodePort !== undefined || service.frontends.some(({ scope }) => scope === "external");

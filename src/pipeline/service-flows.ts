@@ -54,17 +54,36 @@ export function renderReject(reason: Refusal): Outcome {
   return { ...renderRefusal(reason), ...rejectPackets };
 }
 
-/** By which fields connections are spread; none for what the datapath's own hash does as well. */
-function hashFieldsOf({ protocol, family }: ServiceResource): readonly KnownFieldName[] {
+/** The next period of a service's affinity: its clients, as far as they are not remembered, are spread anew. */
+export function affinityPeriod(seconds: number, affinitySeconds: number): number {
+  return Math.floor(seconds / affinitySeconds);
+}
+
+/**
+ * By which fields connections are spread; none for what the datapath's own hash does as well. With affinity by the client alone:
+ * a flow that is learnt comes too late for what the client begins at the same time.
+ */
+function hashFieldsOf(service: ServiceResource): readonly KnownFieldName[] {
+  const { protocol, family, affinitySeconds } = service;
   const { source, destination } = familyFields[family];
+  if (affinitySeconds !== undefined) return [source];
   // The datapath's hash leaves the ports of UDP out, and all queries of a client would go to one server.
   return protocol === "UDP" ? [source, destination, "udp_src", "udp_dst"] : [];
+}
+
+export interface Picking {
+  /** The service's. */
+  readonly number: number;
+  /** Whether only backends of this node are there. */
+  readonly local: boolean;
+  /** The time. */
+  readonly seconds: number;
 }
 
 /** Has one of the backends picked, by a group when there are several. There is at least one. */
 export function renderPick(
   service: ServiceResource,
-  { number, local }: { readonly number: number; readonly local: boolean },
+  { number, local, seconds }: Picking,
   backends: readonly ChosenBackend[],
   context: RenderContext,
 ): { readonly outcome: Outcome; readonly flows: readonly Flow[] } {
@@ -92,6 +111,9 @@ export function renderPick(
     type: "select",
     buckets,
     ...(hashFields.length > 0 && { hashFields }),
+    ...(affinitySeconds !== undefined && {
+      hashBasis: BigInt(affinityPeriod(seconds, affinitySeconds)),
+    }),
   });
   if (affinitySeconds === undefined) {
     return { outcome: { cookie, actions: [{ kind: "group", group }] }, flows: [] };
