@@ -78,6 +78,8 @@ export class ModelFeed {
   readonly #clusterPolicies = new Map<string, { readonly name: string; readonly uid: string }>();
   readonly #pods = new Map<string, unknown>();
   readonly #podsByNamespace = new Map<string, Set<string>>();
+  /** Endpoints that are not pods', by namespace. */
+  readonly #othersByNamespace = new Map<string, Set<string>>();
   readonly #ending: EndingNamespaces;
   readonly #endpoints = new Map<string, unknown>();
   readonly #surroundings = new Map<string, ServiceSurroundings>();
@@ -137,7 +139,16 @@ export class ModelFeed {
     else this.#podsByNamespace.set(namespace, inNamespace);
     this.#place(key);
     this.#join(key);
-    if (inNamespace.size === 0) this.#ending.release(namespace);
+    this.#releaseIfEmpty(namespace);
+  }
+
+  /** What has gone from a namespace that is being deleted counts until nothing is left that it was for. */
+  #releaseIfEmpty(namespace: string): void {
+    if (!this.#isInhabited(namespace)) this.#ending.release(namespace);
+  }
+
+  #isInhabited(namespace: string): boolean {
+    return this.#podsByNamespace.has(namespace) || this.#othersByNamespace.has(namespace);
   }
 
   /** `old` is the object that is gone when `object` is undefined. */
@@ -145,6 +156,7 @@ export class ModelFeed {
     const { addresses } = this.#options;
     const [namespace, id] = [namespaceOf(key), `Endpoint/${key}`];
     this.#ending.forget(namespace, id);
+    this.#setOther(namespace, key, object !== undefined && !isOfPod(object));
     if (object !== undefined) {
       this.#endpoints.set(key, object);
       addresses.setEndpoint(key, knownEndpoint(key, object));
@@ -161,6 +173,15 @@ export class ModelFeed {
     const isUsed = pod !== undefined && isOwn && translatePod(pod) !== undefined;
     if (isUsed) this.#ending.hold(namespace, id, remove);
     else remove();
+    this.#releaseIfEmpty(namespace);
+  }
+
+  #setOther(namespace: string, key: string, isThere: boolean): void {
+    const others = this.#othersByNamespace.get(namespace) ?? new Set<string>();
+    if (isThere) others.add(key);
+    else others.delete(key);
+    if (others.size === 0) this.#othersByNamespace.delete(namespace);
+    else this.#othersByNamespace.set(namespace, others);
   }
 
   setNetwork(key: string, object: unknown): void {
@@ -219,7 +240,7 @@ export class ModelFeed {
     this.#ending.forget(namespace, id);
     if (object === undefined) {
       const remove = (): void => this.#options.compute.setPolicy(id, undefined);
-      if (this.#podsByNamespace.has(namespace)) this.#ending.hold(namespace, id, remove);
+      if (this.#isInhabited(namespace)) this.#ending.hold(namespace, id, remove);
       else remove();
       return;
     }

@@ -98,3 +98,42 @@ test("a policy that is deleted alone goes at once, also when its namespace is de
   await client.delete(namespaceKind, { name: "shop" });
   await until(() => agent.ids("endpoint").length === 0);
 });
+
+test("a server keeps its policies until its Endpoint has gone, as a pod does", async () => {
+  await using api = await startTestApi();
+  const { client } = api;
+  await createDomain(client, 1, "10.1.0.0/16");
+  await createNode(client, "n1", "192.0.2.1");
+  await createNamespace(client, "shop");
+  await client.create(endpointKind, {
+    apiVersion: "isobar.io/v1alpha1",
+    kind: "Endpoint",
+    metadata: { namespace: "shop", name: "machine", finalizers: ["example.com/hold"] },
+    spec: {
+      domain: "default",
+      node: "n1",
+      addresses: ["10.1.0.9"],
+      mac: "0a:00:00:00:00:09",
+      attachment: { kind: "Server", name: "machine" },
+    },
+  });
+  await createPolicy(client, "closed", {
+    podSelector: {},
+    policyTypes: ["Ingress"],
+    ingress: [{ ports: [{ port: 80 }] }],
+  });
+  await using running = new RunningController({ "": client });
+  await using agent = running.agent("n1");
+  await until(() => agent.ids("rule").length === 1 && agent.ids("endpoint").length === 1);
+  await client.delete(namespaceKind, { name: "shop" });
+  await until(async () => (await countIn(api))[0] === 0);
+  await createNamespace(client, "other");
+  await createPod(client, { namespace: "other", name: "late", node: "n1" });
+  await until(() => agent.ids("endpoint").includes("other/late"));
+  assert.equal(agent.ids("rule").length, 1);
+  const place = { namespace: "shop", name: "machine" };
+  const body = { metadata: { finalizers: null } };
+  await client.patch(endpointKind, place, { type: "merge-patch+json", body });
+  await until(() => agent.ids("rule").length === 0);
+  assert.deepEqual(agent.ids("endpoint"), ["other/late"]);
+});
