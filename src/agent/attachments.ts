@@ -56,8 +56,6 @@ export interface AttachmentsOptions {
 
 /** How long changes of ports wait for the switch's database. */
 const databaseTimeoutMs = 3_000;
-/** How long new ports wait for the flows of those before them. */
-const flowsFirstMs = 1_000;
 /** How long a check waits for changes that are on their way to the switch. */
 const convergenceMs = 2_000;
 
@@ -79,9 +77,6 @@ export class Attachments {
       await options.database.bridge(AbortSignal.timeout(databaseTimeoutMs));
     this.#additions = new Batcher(async (records) => {
       await (await bridge()).addPorts(records.map(attachmentPortConfig));
-      // The switch works on ports and on flows in one thread: the next ports would keep these ones from their flows for as
-      // long as all ports take. What has not come by then is waited for by each attachment.
-      await options.readiness.settled(AbortSignal.timeout(flowsFirstMs)).catch(() => undefined);
     });
     this.#removals = new Batcher(async (ports) => {
       await (await bridge()).removePorts(ports);

@@ -77,17 +77,11 @@ export class Readiness {
       throw new AttachError("timeout", `the policies of ${id} are not known${this.#headless()}`);
     }
     try {
-      await this.settled(signal);
+      await flows.confirmed(flows.version, signal);
     } catch (cause) {
       const reason = flows.connected ? "has not confirmed" : "is not connected to confirm";
       throw new AttachError("timeout", `the switch ${reason} the flows of ${id}`, { cause });
     }
-  }
-
-  /** Settles when the switch has confirmed all that is known now. @throws {unknown} the signal's reason. */
-  async settled(signal: AbortSignal): Promise<void> {
-    const { flows } = this.#options;
-    await flows.confirmed(flows.version, signal);
   }
 
   /** Waits for news; false when the time is over. */
