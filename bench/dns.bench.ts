@@ -51,7 +51,12 @@ async function serve(port: number, upstreamPort: number): Promise<void> {
   });
   const readings = { listening: true, names: serviceCount, cachedAnswers: 0 };
   const metrics = new DnsMetrics(new Metrics("agent"), () => readings);
-  const upstreams = new Upstreams({ timeoutsMs: [800], limit: 1_000, onExchange: () => undefined });
+  const upstreams = new Upstreams({
+    timeoutsMs: [800],
+    budgetMs: 800,
+    limit: 1_000,
+    onExchange: () => undefined,
+  });
   const resolver = new Resolver({
     upstreams,
     serversFor: () => [{ address, port: upstreamPort }],

@@ -102,6 +102,7 @@ async function startServer({
   }));
   const upstreams = new Upstreams({
     timeoutsMs: [200, 400],
+    budgetMs: 1_000,
     limit: 100,
     onExchange: (result, durationMs) => dnsMetrics.exchanged(result, durationMs),
   });
@@ -258,6 +259,17 @@ test("what nobody answers is not asked again at once, and then is", async () => 
   nowMs += 1_100;
   assert.equal(codeOf(await askUdp(address, wwwQuery)), 2);
   assert.ok(asked > first);
+});
+
+test("however many servers do not answer, the client hears so in time", async () => {
+  const silent = await Promise.all(
+    Array.from({ length: 8 }, async () => await upstreamServer(() => undefined)),
+  );
+  const { address } = await startServer({ servers: silent });
+  const begun = performance.now();
+  assert.equal(codeOf(await askUdp(address, wwwQuery, 10_000)), 2);
+  // Two rounds of all would take 4.8 s.
+  assert.ok(performance.now() - begun < 4_000);
 });
 
 test("an answer to another question or with another id does not count", async () => {

@@ -28,6 +28,7 @@ import { ownPorts } from "./switch-ports.ts";
 const beatSeconds = 6;
 const beatIntervalMs = 2_000;
 const upstreamTimeoutsMs = [800, 1_400];
+const upstreamBudgetMs = 4_400;
 const upstreamLimit = 1_000;
 const resolverFile = "/etc/resolv.conf";
 
@@ -67,6 +68,7 @@ export class DnsService implements AsyncDisposable {
     }));
     const upstreams = new Upstreams({
       timeoutsMs: upstreamTimeoutsMs,
+      budgetMs: upstreamBudgetMs,
       limit: upstreamLimit,
       onExchange: (result, durationMs) => this.#metrics.exchanged(result, durationMs),
     });

@@ -14,8 +14,10 @@ import type { SocketAddress } from "../net/socket-address.ts";
 import { DnsFrames, frameOf } from "./dns-frames.ts";
 
 export interface UpstreamOptions {
-  /** How long each server has, in the rounds in which they are asked. Clients give up after 5 s. */
+  /** How long each server has, in the rounds in which they are asked. */
   readonly timeoutsMs: readonly number[];
+  /** How long all of it may take: clients give up after 5 s. */
+  readonly budgetMs: number;
   /** Questions under way at once; more fail. */
   readonly limit: number;
   readonly onExchange: (result: "answer" | "failure", durationMs: number) => void;
@@ -52,10 +54,14 @@ export class Upstreams {
     query: ForwardQuery,
     servers: readonly SocketAddress[],
   ): Promise<ForwardAnswer | undefined> {
+    const { timeoutsMs, budgetMs } = this.#options;
+    const endMs = performance.now() + budgetMs;
     let failure: ForwardAnswer | undefined;
-    for (const timeoutMs of this.#options.timeoutsMs) {
+    for (const timeoutMs of timeoutsMs) {
       for (const server of this.#inOrder(servers)) {
-        const answer = await this.#askOne(query, server, timeoutMs);
+        const leftMs = Math.floor(endMs - performance.now());
+        if (leftMs <= 0) return failure;
+        const answer = await this.#askOne(query, server, Math.min(timeoutMs, leftMs));
         if (answer !== undefined && !isFailure(answer)) return answer;
         failure = answer ?? failure;
       }

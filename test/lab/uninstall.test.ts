@@ -96,7 +96,12 @@ test("an uninstalled agent leaves the node as it was, also with pods on it and a
 test("without its switch all the rest is removed, and the bridge when the switch is back", async () => {
   const untouched = snapshot();
   await install();
+  const flows = `ovs-ofctl -O OpenFlow15 dump-flows unix:${lab.node(0).rundir}/br-int.mgmt`;
+  const queries = /hard_timeout=\d+,.*tp_dst=53/;
+  await eventually(() => assert.match(sh(lab.node(0).netns, flows), queries));
   await lab.agents[0]!.stop("SIGTERM");
+  // Pods' DNS queries are not brought to an agent that has gone.
+  assert.doesNotMatch(sh(lab.node(0).netns, flows), queries);
   const blocked = await uninstall("--ovsdb=/dev/null");
   assert.equal(blocked.exitCode, 1, JSON.stringify(blocked.log));
   assert.ok(!sh(lab.node(0).netns, "nft list ruleset").includes("isobar"));
