@@ -188,7 +188,7 @@ export class Agent {
     const log = this.#log;
     this.#flows.change(this.#state.load());
     this.#services.update({ upserts: this.#state.all("service"), deletes: [] });
-    this.#names.restore(stopped);
+    this.#names.restore();
     using clock = new AffinityClock(this.#state, (delta) => this.#applyLocal(delta));
     clock.start();
     this.#health.restore(this.#state);
@@ -224,6 +224,7 @@ export class Agent {
           onPacket: (packet, client) => {
             if (!rejectPacket(packet, client)) this.#names.take(packet);
           },
+          beforeClose: async () => await this.#names.dns.leave(),
         }),
         hasInterfaces ? watchNode(() => this.#due("node"), signal) : undefined,
         Promise.race([aborted(signal), this.#failure.promise]),

@@ -66,11 +66,10 @@ export class NameLearning implements AsyncDisposable {
   }
 
   /** Once the state is loaded: puts in force what the file says of endpoints that are still here. */
-  restore(stopped: AbortSignal): void {
+  restore(): void {
     const local = this.#state.all("endpoint").filter(({ node }) => node === this.#node);
     this.lookups.restore(new Map(local.map((endpoint) => [endpoint.id, endpoint])));
     this.dns.load();
-    stopped.addEventListener("abort", () => void this.dns.leave());
   }
 
   /** Endpoints that come, go or become others. */

@@ -94,6 +94,8 @@ export interface FollowOptions {
   readonly onBundle: (durationMs: number) => void;
   /** Called in order. */
   readonly onPacket: (packet: PacketIn2, client: OpenFlowClient) => void;
+  /** The last that is done on a connection which ends because `signal` was aborted. */
+  readonly beforeClose: () => Promise<void>;
 }
 
 /** Keeps `flows` in force on the bridge with the OpenFlow socket `path` until `signal` is aborted. */
@@ -126,6 +128,7 @@ export async function followFlows(
       lastReason = "";
       await flows.serve(flowSwitch(client, options), AbortSignal.any([signal, ended.signal]));
       if (!signal.aborted) throw await client.closed;
+      await options.beforeClose();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (!signal.aborted && reason !== lastReason) log.warn({ reason }, "no switch");
