@@ -7,6 +7,7 @@ import { dnsCases } from "../test/conformance/dns.ts";
 import { netpolCases } from "../test/conformance/netpol.ts";
 import type { ProfileCase, ProfileFeature } from "../test/conformance/profile-parts.ts";
 import { profileCases } from "../test/conformance/profile.ts";
+import { type ServiceCase, serviceCases } from "../test/conformance/services.ts";
 import { renderParts } from "./rendered-parts.ts";
 
 /** The page, as a URL of the file. */
@@ -80,11 +81,31 @@ function renderDns(): string {
   return renderRows(["upstream's case", "questions", "result"], rows);
 }
 
+const serviceResults: Readonly<Record<ServiceCase["result"], string>> = {
+  packets: result,
+  elsewhere: result,
+  none: "not run",
+};
+
+function renderServices(): string {
+  return Object.entries(serviceCases)
+    .map(([group, cases]) => {
+      const rows = cases.map(({ upstream, result: kind, note = "on real packets" }) => [
+        upstream,
+        serviceResults[kind],
+        note,
+      ]);
+      return `### ${group}\n\n${renderRows(["upstream's case", "result", "where, or why not"], rows)}`;
+    })
+    .join("\n\n");
+}
+
 const parts: Readonly<Record<string, () => string>> = {
   netpol: renderNetpol,
   cyclonus: renderCyclonus,
   profile: renderProfile,
   dns: renderDns,
+  services: renderServices,
 };
 
 /** The page with everything between its markers rendered again. @throws {Error} when a marker names no part */
