@@ -5,7 +5,7 @@
 // Each event changes one object, then flushes and encodes the message of every node that has something of its own, and
 // of one that gets only what is shared. The same at a tenth of the size shows what cost depends on size. Some events are
 // checked: the nodes told are exactly those whose state is another than before. Beside it OVN's ovn-northd on the same pods, one
-// more port and one more ACL until the southbound database has them.
+// more port and one more ACL until the southbound database has them; those two in turns with a pod and a policy here.
 import { parseArgs } from "node:util";
 import { Compute, type ComputeDelta } from "../src/compute/graph.ts";
 import type { Endpoint } from "../src/model/endpoint.ts";
@@ -133,20 +133,58 @@ function summary(millis: readonly number[]): string {
   return `${quantile(sorted, 0.5)} (${quantile(sorted, 0).trim()} to ${quantile(sorted, 1).trim()})`;
 }
 
+function timeOurs(compute: Compute, change: () => void): number {
+  const start = performance.now();
+  change();
+  encodeAll(compute.flush());
+  return performance.now() - start;
+}
+
+/** The same sizes, the same number of changes, in turns. */
 async function measureNorthd(scale: number, changes: number): Promise<void> {
   installOvn();
   const workload = workloads["small-namespaces"].build(scale);
+  const compute = new Compute();
+  load(compute, workload);
+  compute.flush();
   await using northd = await Northd.start(workload);
-  console.log(
-    `\n${northdVersion()}, ${workload.endpoints.length} ports: microseconds, p50 (least to most)`,
-  );
-  const times = { port: [] as number[], acl: [] as number[] };
+  const times = {
+    pod: [] as number[],
+    port: [] as number[],
+    policy: [] as number[],
+    acl: [] as number[],
+  };
+  const [pod, policy] = [workload.endpoints[0], workload.policies[0]];
+  if (pod === undefined || policy === undefined) throw new Error("expected a pod and a policy");
   for (let number = 0; number < changes; number++) {
+    const more = `extra-${number}`;
+    const extra: Endpoint = {
+      ...pod,
+      id: `${pod.zone}/${more}`,
+      addresses: [`10.251.0.${number}`],
+    };
+    times.pod.push(timeOurs(compute, () => compute.setEndpoint(extra.id, extra)));
     times.port.push(await northd.addPort(number));
+    const rule: Policy = { ...policy, id: `${policy.id}-${more}` };
+    times.policy.push(timeOurs(compute, () => compute.setPolicy(rule.id, rule)));
     times.acl.push(await northd.addAcl(number));
   }
-  console.log(`  one port more ${summary(times.port.slice(1))}`);
-  console.log(`  one ACL more  ${summary(times.acl.slice(1))}`);
+  const rows = [
+    ["one pod or port more", times.pod, times.port],
+    ["one policy or ACL more", times.policy, times.acl],
+  ] as const;
+  const size = `${workload.endpoints.length} pods or ports`;
+  console.log(`\n${northdVersion()} beside Isobar, ${size}: microseconds, p50 (least to most)`);
+  for (const [label, ours, theirs] of rows) {
+    // The first of each warms up.
+    const [mine, other] = [ours.slice(1), theirs.slice(1)];
+    const ratio = (median(other) / median(mine)).toFixed(0);
+    console.log(`  ${label.padEnd(24)}${summary(mine)}, OVN ${summary(other)}: ${ratio} x`);
+  }
+}
+
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
 }
 
 const { values } = parseArgs({ options: { quick: { type: "boolean", default: false } } });

@@ -40,6 +40,7 @@ const fromOutside: Readonly<Record<string, Spec>> = Object.fromEntries(
 
 export class IsobarLandlord implements Landlord {
   readonly name = "Isobar";
+  storingMs = 0;
   readonly #stack: AsyncDisposableStack;
   readonly #ovs: OpenVswitch;
   readonly #client: ApiClient;
@@ -81,6 +82,7 @@ export class IsobarLandlord implements Landlord {
   }
 
   async admit({ name, pods }: Tenant): Promise<void> {
+    const begun = performance.now();
     await this.#client.create(namespaceKind, {
       apiVersion: "v1",
       kind: "Namespace",
@@ -90,8 +92,11 @@ export class IsobarLandlord implements Landlord {
     await this.#createAll(name, inside);
     await Promise.all(pods.map((pod) => this.#createPod(pod)));
     this.#pods += pods.length;
+    this.storingMs = performance.now() - begun;
     await this.#confirmed();
+    const resumed = performance.now();
     await this.#createAll(name, fromOutside);
+    this.storingMs += performance.now() - resumed;
     await this.#confirmed();
   }
 

@@ -56,6 +56,7 @@ function endOfPort(port: string): End {
 
 export class OvnLandlord implements Landlord {
   readonly name = "OVN";
+  storingMs = 0;
   readonly #stack: AsyncDisposableStack;
   readonly #ovs: OpenVswitch;
   readonly #northbound: OvsdbClient;
@@ -87,6 +88,7 @@ export class OvnLandlord implements Landlord {
 
   async admit(tenant: Tenant): Promise<void> {
     const group = groupOf(tenant);
+    this.storingMs = 0;
     this.#ports += tenant.pods.length;
     await this.#change([
       { op: "insert", table: "Port_Group", row: { name: group } },
@@ -121,7 +123,9 @@ export class OvnLandlord implements Landlord {
   }
 
   async #change(operations: readonly Operation[]): Promise<void> {
+    const begun = performance.now();
     const { confirmation } = await changeOvn(this.#northbound, operations);
+    this.storingMs += performance.now() - begun;
     await untilOvn(this.#monitor, "a confirmation", () => isConfirmed(this.#monitor, confirmation));
   }
 }

@@ -23,6 +23,8 @@ export interface End {
 /** Somebody who brings tenants into force on a switch. */
 export interface Landlord extends AsyncDisposable {
   readonly name: string;
+  /** Of the last admission, the time until its objects were stored, in milliseconds. */
+  readonly storingMs: number;
   /** Settles once the switch has confirmed the tenant's pods and policies. */
   admit(tenant: Tenant): Promise<void>;
   /** Where the pod of an admitted tenant is. */
