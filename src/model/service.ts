@@ -54,7 +54,7 @@ export interface VirtualService {
   readonly affinitySeconds?: number;
   /** Where each node says by HTTP whether it has a backend. */
   readonly healthCheckNodePort?: number;
-  /** CIDRs of the only clients outside the pools that may use external frontends; absent: all. */
+  /** CIDRs of the only clients that may use external frontends; absent: all. */
   readonly sourceRanges?: readonly string[];
   /** No two have the same address and port. */
   readonly backends: readonly Backend[];

@@ -128,7 +128,7 @@ export interface ServiceResource {
   readonly affinitySeconds?: number;
   /** Where each node says by HTTP whether it has a backend. */
   readonly healthCheckNodePort?: number;
-  /** CIDRs of the only clients outside the pools that may use external frontends; absent: all. Empty: none. */
+  /** CIDRs of the only clients that may use external frontends; absent: all. Empty: none. */
   readonly sourceRanges?: readonly string[];
 }
 

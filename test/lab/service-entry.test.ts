@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { deploymentKind } from "../../src/kinds/deployment.ts";
 import { networkPolicyKind } from "../../src/kinds/network-policy.ts";
 import type { ProbeSpec } from "../../src/lab/protocol.ts";
 import { runCommand } from "../../src/runtime/command.ts";
+import { podKind } from "../../src/kinds/pod.ts";
 import { netnsPath } from "../../src/lab/network/command.ts";
 import { TestLab, until } from "./harness.ts";
 
@@ -234,6 +236,61 @@ spec:
   await scale(1);
   // The same socket all the time: one connection, which would go on to the one that is gone.
   await until("an answer of another", () => sender.lines.at(-1) !== first);
+});
+
+test("a client comes back to its backend, past its agent's restart, until that is gone or time is over", async () => {
+  const seconds = 3;
+  await lab.apply(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {namespace: shop, name: many}
+spec:
+  replicas: 4
+  selector: {matchLabels: {app: many}}
+  template:
+    metadata: {labels: {app: many}}
+    spec:
+      containers: [{name: many, image: isobar.io/listener, ports: [{containerPort: 8080}]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {namespace: shop, name: many}
+spec:
+  clusterIPs: ["10.96.0.33", "fd00:10:96::33"]
+  clusterIP: 10.96.0.33
+  ipFamilies: [IPv4, IPv6]
+  ipFamilyPolicy: RequireDualStack
+  selector: {app: many}
+  sessionAffinity: ClientIP
+  sessionAffinityConfig: {clientIP: {timeoutSeconds: ${seconds}}}
+  ports: [{port: 80, targetPort: 8080}]
+`);
+  await lab.settle();
+  const chosen = async (family: 4 | 6 = 4): Promise<string> => {
+    const to = family === 4 ? "10.96.0.33" : "fd00:10:96::33";
+    const probe = { from: "shop/client", to, protocol: "tcp", port: 80, family } as const;
+    // All at once: nothing can have been remembered from one to the next.
+    const results = await lab.probe(Array.from({ length: 10 }, () => probe));
+    const names = new Set(results.map(({ answeredBy }) => answeredBy ?? "nobody"));
+    assert.equal(names.size, 1, [...names].join());
+    return [...names][0] ?? "";
+  };
+  await chosen(6);
+  const choice = await chosen();
+  await lab.kill("agent-node-1");
+  assert.equal(await chosen(), choice);
+  await lab.recovered();
+  await chosen();
+  const [namespace = "", name = ""] = (await chosen()).split("/");
+  await lab.delete(podKind, { namespace, name });
+  await lab.settle();
+  const next = await chosen();
+  assert.notEqual(next, `${namespace}/${name}`);
+  // A fair choice among four: the same one again is likely once, and not for ever.
+  await until("another choice", async () => {
+    await sleep((seconds + 2) * 1_000);
+    return (await chosen()) !== next;
+  });
 });
 
 function senderScript(to: string, port: number): string {
