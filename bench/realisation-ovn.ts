@@ -125,32 +125,32 @@ export class Ovn implements Contender {
   }
 
   async applyRules(rules: readonly Rule[]): Promise<void> {
-    await this.#change(rules.flatMap((rule, n) => insertAcl(rule, `acl${n}`)));
+    await this.change(rules.flatMap((rule, n) => insertAcl(rule, `acl${n}`)));
   }
 
   /** All but what drops by default. */
   async removeRules(): Promise<void> {
     const where = [["name", "!=", isolated]] as const;
-    await this.#change([{ op: "update", table: "Port_Group", where, row: { acls: [] } }]);
+    await this.change([{ op: "update", table: "Port_Group", where, row: { acls: [] } }]);
   }
 
   async addRule(rule: Rule): Promise<void> {
-    this.#extraRule = await this.#change(insertAcl(rule, "extra"));
+    this.#extraRule = await this.change(insertAcl(rule, "extra"));
   }
 
   async removeRule(): Promise<void> {
     const mutations = [["acls", "delete", { uuid: this.#extraRule }]] as const;
-    await this.#change([{ op: "mutate", table: "Port_Group", where: [], mutations }]);
+    await this.change([{ op: "mutate", table: "Port_Group", where: [], mutations }]);
   }
 
   async addEndpoint(): Promise<void> {
-    this.#extraPort = await this.#change(insertPort(extraEndpoint, this.#endpoints.length));
+    this.#extraPort = await this.change(insertPort(extraEndpoint, this.#endpoints.length));
     await this.#portsUp(this.#endpoints.length + 1);
   }
 
   async removeEndpoint(): Promise<void> {
     const mutations = [["ports", "delete", { uuid: this.#extraPort }]] as const;
-    await this.#change([{ op: "mutate", table: "Logical_Switch", where: [], mutations }]);
+    await this.change([{ op: "mutate", table: "Logical_Switch", where: [], mutations }]);
   }
 
   flowCount(): number {
@@ -170,7 +170,7 @@ export class Ovn implements Contender {
       name.startsWith("b") ? [{ namedUuid: `port${n}` }] : [],
     );
     const drop = { direction: "to-lport", priority: 900, action: "drop" };
-    await this.#change([
+    await this.change([
       { op: "insert", table: "Logical_Switch", row: { name: "bench" } },
       ...names.map((name) => ({ op: "insert", table: "Port_Group", row: { name } }) as const),
       ...this.#endpoints.flatMap(insertPort),
@@ -190,7 +190,7 @@ export class Ovn implements Contender {
   }
 
   /** Gives the UUID of the first row inserted. */
-  async #change(operations: readonly Operation[]): Promise<string> {
+  async change(operations: readonly Operation[]): Promise<string> {
     const { uuid, confirmation } = await changeOvn(this.#northbound, operations);
     this.storedAtMs = performance.now();
     await this.#until("a confirmation", () => isConfirmed(this.#monitor, confirmation));
