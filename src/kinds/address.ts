@@ -44,3 +44,34 @@ export function validateAddress(text: string, path: string): FieldError[] {
     ? [invalid(path, text, "must not be an IPv4-mapped IPv6 address")]
     : [];
 }
+
+/** Addresses that are no place to reach anything at, with upstream's words for them. */
+const specialPrefixes = [
+  { prefix: "0.0.0.0/32", rule: "may not be unspecified (0.0.0.0 or ::)" },
+  { prefix: "::/128", rule: "may not be unspecified (0.0.0.0 or ::)" },
+  { prefix: "127.0.0.0/8", rule: "may not be in the loopback range (127.0.0.0/8, ::1/128)" },
+  { prefix: "::1/128", rule: "may not be in the loopback range (127.0.0.0/8, ::1/128)" },
+  {
+    prefix: "169.254.0.0/16",
+    rule: "may not be in the link-local range (169.254.0.0/16, fe80::/10)",
+  },
+  { prefix: "fe80::/10", rule: "may not be in the link-local range (169.254.0.0/16, fe80::/10)" },
+  {
+    prefix: "224.0.0.0/24",
+    rule: "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)",
+  },
+  {
+    prefix: "ff02::/10",
+    rule: "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)",
+  },
+].map(({ prefix, rule }) => ({ prefix: parsePrefix(prefix), rule }));
+
+/** As `validateAddress`, and no unspecified, loopback or link-local one either. */
+export function validateOrdinaryAddress(text: string, path: string): FieldError[] {
+  const errors = validateAddress(text, path);
+  const address = tryParseAddress(text);
+  if (errors.length > 0 || address === undefined) return errors;
+  return specialPrefixes
+    .filter(({ prefix }) => prefixContains(prefix, address))
+    .map(({ rule }) => invalid(path, text, rule));
+}

@@ -12,7 +12,7 @@ import type { FieldError, KindDefinition } from "../apimachinery/kind.ts";
 import { checkDnsLabel, checkDnsSubdomain, checkPortNumber } from "../apimachinery/names.ts";
 import { tryParseAddress } from "../net/address.ts";
 import { protocolNumbers } from "../net/protocol.ts";
-import { validateAddress } from "./address.ts";
+import { validateOrdinaryAddress } from "./address.ts";
 import { ageColumn, column, nameColumn } from "./column.ts";
 import { kubernetesSchema } from "./kubernetes-schema.ts";
 import type { ObjectOf } from "./object-type.ts";
@@ -31,7 +31,7 @@ const maximumAddresses = 100;
 
 function validateEndpointAddress(type: string, text: string, path: string): FieldError[] {
   if (type === "FQDN") return invalidEach(path, text, checkDnsSubdomain(text));
-  const errors = validateAddress(text, path);
+  const errors = validateOrdinaryAddress(text, path);
   const family = tryParseAddress(text)?.family;
   if (errors.length === 0 && family !== (type === "IPv4" ? 4 : 6)) {
     return [invalid(path, text, `must be an ${type} address`)];

@@ -642,6 +642,15 @@ const creations: readonly Case[] = [
     ["endpoints[0].addresses: Required value: must contain at least 1 address"],
   ],
   [
+    "an endpoint that leads nowhere",
+    endpointSliceKind,
+    slice,
+    { endpoints: [{ addresses: ["127.0.0.1"] }] },
+    [
+      'endpoints[0].addresses[0]: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)',
+    ],
+  ],
+  [
     "two slice ports of a name",
     endpointSliceKind,
     slice,
