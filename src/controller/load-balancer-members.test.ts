@@ -80,6 +80,8 @@ test("members are pods by their labels, endpoints by name and plain addresses, w
     ],
   });
   assert.deepEqual(rig.backends, { "10.0.0.1": 1, "10.0.0.7": 3 });
+  // It has no address of the other family.
+  assert.equal(rig.members.statusOf(key)?.healthy, "3/3");
   assert.deepEqual(rig.members.statusOf(key)?.problems, ['endpoint "gone" does not exist']);
   rig.pod("b", "10.0.0.2", "n2");
   assert.deepEqual(rig.backends, { "10.0.0.1": 1, "10.0.0.2": 1, "10.0.0.7": 3 });

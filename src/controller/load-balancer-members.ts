@@ -143,7 +143,12 @@ export class LoadBalancerMembers {
   statusOf(key: string): Pick<Status, "members" | "healthy" | "problems"> | undefined {
     const known = this.#balancers.get(key);
     if (known === undefined) return undefined;
-    const members = known.members.map(({ address, node }) => {
+    // Those of a family that it has no address of take no part.
+    const families = new Set(known.addresses.map(familyOf));
+    const taking = known.members.filter(
+      ({ family }) => families.size === 0 || families.has(family),
+    );
+    const members = taking.map(({ address, node }) => {
       const { health, message } = this.#foundOf(known, address);
       return {
         address,
