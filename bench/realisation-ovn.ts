@@ -263,6 +263,8 @@ export async function startOvn(
     Logical_Switch_Port: { columns: ["name", "up"] },
   });
   monitor.setMaxListeners(0);
+  // ovn-northd makes the row in which changes are numbered.
+  await until("a row of NB_Global", () => monitor.rows("NB_Global").size === 1 || undefined);
   return { northbound, monitor };
 }
 
