@@ -137,14 +137,15 @@ export class Agent {
     this.#balancing = new LoadBalancing({ ...parts, state: this.#state, link: this.#link, log });
     const tended = { ...parts, services: this.#services, attachments: this.#attachments };
     this.#keeper = new NodeKeeper({ ...tended, log, inspection });
+    this.#pending = new PendingRequests({ folder: `${config.socket}.pending`, log });
     this.#cni = new CniService({
       source: sourceOf(node),
       attachments: this.#attachments,
+      pending: this.#pending,
       metrics: this.#metrics,
       unavailable: () => unavailabilityOf(this.#view),
       log,
     });
-    this.#pending = new PendingRequests({ folder: `${config.socket}.pending`, log });
     const control = (): string => findControlSocket(config.rundir);
     this.#connections = openConnections(config, () => inspection.version, control);
     this.#names = this.#openNames();

@@ -15,6 +15,7 @@ import type {
 import type { AgentMetrics } from "./agent-metrics.ts";
 import type { Attachments } from "./attachments.ts";
 import { AttachError } from "./errors.ts";
+import type { PendingRequests } from "./pending-requests.ts";
 
 type RequestOf<Command extends CniRequest["command"]> = Extract<CniRequest, { command: Command }>;
 
@@ -22,6 +23,8 @@ export interface CniServiceOptions {
   /** The source of this node, and so of all endpoints that can be attached to it. */
   readonly source: string;
   readonly attachments: Attachments;
+  /** Deletions that were noted while no agent answered. */
+  readonly pending: Pick<PendingRequests, "settle">;
   readonly metrics: Pick<AgentMetrics, "cniRequests">;
   /** Why containers cannot be attached now; `undefined` when they can. */
   readonly unavailable: () => { readonly reason: string; readonly limited: boolean } | undefined;
@@ -100,6 +103,7 @@ export class CniService {
   async #add(request: RequestOf<"ADD">, cancelled: AbortSignal): Promise<object> {
     const { config, container, netns, interface: name, endpoint, uid, requestedMac } = request;
     const before = config.prevResult === undefined ? undefined : parsePrevResult(config.prevResult);
+    await this.#options.pending.settle({ container, interface: name });
     const attached = await this.#options.attachments.attach(
       {
         type: "attach",

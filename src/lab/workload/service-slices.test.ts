@@ -156,3 +156,20 @@ test("a slice that somebody has changed or deleted is put right", async () => {
   await world.settle();
   assert.deepEqual(world.sizes, [1]);
 });
+
+test("work that begins at once finds the slice that has just changed", async () => {
+  const world = new World();
+  world.slices.setService("shop/web", service);
+  world.slices.setPod("shop/p1", pod(1), undefined);
+  await world.settle();
+  const [slice] = world.stored.values();
+  assert.ok(slice !== undefined);
+  const work: Promise<void>[] = [];
+  world.queued.add = (key) => {
+    work.push(world.slices.reconcile(key));
+    return world.queued;
+  };
+  world.slices.setSlice(`shop/${slice.metadata.name}`, { ...slice }, slice);
+  await Promise.all(work);
+  assert.deepEqual([...world.stored.keys()], [slice.metadata.name]);
+});

@@ -81,14 +81,19 @@ export class ServiceSlices {
   }
 
   setSlice(key: string, slice: EndpointSlice | undefined, old: EndpointSlice | undefined): void {
-    for (const each of [old, slice]) {
-      if (each === undefined) continue;
-      const service = serviceOf(each);
-      this.#made.set(service, key, undefined);
-      this.#slices.set(service, key, each === slice && isOwnSlice(each) ? each : undefined);
-      // Somebody else has changed it, or deleted it.
-      this.#options.enqueue(service);
+    if (old !== undefined) this.#forgetSlice(key, old);
+    if (slice !== undefined && isOwnSlice(slice)) {
+      this.#made.set(serviceOf(slice), key, undefined);
+      this.#slices.set(serviceOf(slice), key, slice);
     }
+    // Somebody else may have changed it, or deleted it. Work may begin at once, so all that it looks at is in place by now.
+    const services = [old, slice].flatMap((each) => (each === undefined ? [] : serviceOf(each)));
+    for (const service of new Set(services)) this.#options.enqueue(service);
+  }
+
+  #forgetSlice(key: string, slice: EndpointSlice): void {
+    this.#made.set(serviceOf(slice), key, undefined);
+    this.#slices.set(serviceOf(slice), key, undefined);
   }
 
   /** For a work queue, one Service at a time. */
