@@ -40,13 +40,18 @@ export class RunningController implements AsyncDisposable {
     const sources = Object.entries(clients).map(([name, client]) => {
       return { name, client, events: this.reports };
     });
-    this.controller = new Controller({
-      sources,
-      listen: [{ kind: "unix", path: this.socket }],
-      writesStatus: { settleMs: 100, startMs: 1_500 },
-      log: createLog({ name: "controller", level: "fatal" }),
-      ...options,
-    });
+    try {
+      this.controller = new Controller({
+        sources,
+        listen: [{ kind: "unix", path: this.socket }],
+        writesStatus: { settleMs: 100, startMs: 1_500 },
+        log: createLog({ name: "controller", level: "fatal" }),
+        ...options,
+      });
+    } catch (error) {
+      rmSync(this.#directory, { recursive: true });
+      throw error;
+    }
     this.#done = this.controller.run(this.#stop.signal);
   }
 
