@@ -48,13 +48,13 @@ export interface VirtualService {
   readonly nodePort?: number;
   /** For frontends of scope `cluster`. */
   readonly internalPolicy: TrafficPolicy;
-  /** For clients outside the pools that come to an external frontend or to the node port. */
+  /** For clients outside the pools that come to an external frontend or to the node port; pods and nodes that do so go by `Cluster`. */
   readonly externalPolicy: TrafficPolicy;
   /** How long all connections of a client's address go to the same backend; absent: each connection for itself. */
   readonly affinitySeconds?: number;
   /** Where each node says by HTTP whether it has a backend. */
   readonly healthCheckNodePort?: number;
-  /** CIDRs of the only clients that may use external frontends; absent: all. */
+  /** CIDRs of the only clients that may use external frontends; absent: all. Empty: none. */
   readonly sourceRanges?: readonly string[];
   /** No two have the same address and port. */
   readonly backends: readonly Backend[];

@@ -1,5 +1,6 @@
 // Which of its backends a service's clients on one node are spread over.
 import type { TrafficPolicy } from "../model/service.ts";
+import { type Place, usableBackends } from "../model/service-choice.ts";
 import { hashOf } from "../southbound/digest.ts";
 import type { BackendResource, ServiceResource } from "../southbound/resources.ts";
 import { type Target, keyOf, targetOf } from "./service-target.ts";
@@ -8,13 +9,6 @@ export interface ChosenBackend {
   readonly key: string;
   readonly target: Target;
   readonly weight: number;
-}
-
-export interface Place {
-  /** The node's name. */
-  readonly node: string;
-  /** The topology's; absent: not known. */
-  readonly zone: string | undefined;
 }
 
 /**
@@ -28,13 +22,10 @@ export function chooseBackends(
   service: ServiceResource,
   all: readonly BackendResource[],
   policy: TrafficPolicy,
-  place: Place,
+  place: Place & { readonly node: string },
 ): readonly ChosenBackend[] {
-  const eligible = policy === "Local" ? all.filter(({ node }) => node === place.node) : all;
-  const ready = eligible.filter((backend) => backend.ready);
-  const usable = ready.length === 0 ? eligible : policy === "Local" ? ready : byHints(ready, place);
   const chosen = new Map<string, ChosenBackend>();
-  for (const backend of usable) {
+  for (const backend of usableBackends(all, policy, place)) {
     const target = targetOf(service, backend);
     if (target === undefined) continue;
     const key = keyOf(target);
@@ -42,25 +33,6 @@ export function chooseBackends(
     chosen.set(key, { key, target, weight });
   }
   return limited([...chosen.values()], place.node);
-}
-
-/**
- * As kube-proxy: hints count only where every backend has them and one is for this place; those for nodes before those for
- * zones. Otherwise a mistake in them would leave clients without a backend.
- */
-function byHints(
-  ready: readonly BackendResource[],
-  { node, zone }: Place,
-): readonly BackendResource[] {
-  const meant = (hint: "nodes" | "zones", value: string | undefined) => {
-    const complete = ready.every((backend) => (backend[hint]?.length ?? 0) > 0);
-    if (!complete || value === undefined) return [];
-    return ready.filter((backend) => backend[hint]?.includes(value));
-  };
-  const forNode = meant("nodes", node);
-  if (forNode.length > 0) return forNode;
-  const forZone = meant("zones", zone);
-  return forZone.length > 0 ? forZone : ready;
 }
 
 function limited(all: readonly ChosenBackend[], node: string): readonly ChosenBackend[] {

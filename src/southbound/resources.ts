@@ -5,8 +5,7 @@
 import type { DomainDns, NamedPort } from "../model/endpoint.ts";
 import type { HealthCheck } from "../model/health-check.ts";
 import type { Action, Direction, Tier } from "../model/policy.ts";
-import type { Frontend, TrafficPolicy } from "../model/service.ts";
-import type { Family } from "../net/address.ts";
+import type { Backend, VirtualService } from "../model/service.ts";
 import type { PortProtocol } from "../net/protocol.ts";
 
 export interface DomainResource {
@@ -102,52 +101,18 @@ export interface RuleResource {
   readonly ruleIndex: number;
 }
 
-/** Connections to any of its frontends, or to its node port, go to one of its backends. */
-export interface ServiceResource {
+/** Its backends are resources of their own. Each frontend is in no other service of the domain and protocol. */
+export interface ServiceResource extends Omit<VirtualService, "backends"> {
   readonly kind: "service";
-  /** e.g. `shop/web TCP/80 IPv4`. */
-  readonly id: string;
-  /** For people and records: the object that it comes from, `NAMESPACE/NAME`, and the port's name, which may be empty. */
-  readonly name: string;
-  readonly portName: string;
-  readonly domain: string;
-  readonly protocol: PortProtocol;
-  readonly family: Family;
-  /** Of the family, each in no other service of the domain and protocol. */
-  readonly frontends: readonly Frontend[];
-  /** The port at the addresses of every node, of the family. */
-  readonly nodePort?: number;
-  /** Whether only backends on the client's own node count for frontends of scope `cluster`. */
-  readonly internalPolicy: TrafficPolicy;
-  /**
-   * Whether only backends on the node at which it arrives count for a client outside the pools that comes to an external
-   * frontend or to the node port. Pods and nodes that do so go by `Cluster`.
-   */
-  readonly externalPolicy: TrafficPolicy;
-  /** How long all connections of a client's address go to the same backend; absent: each connection for itself. */
-  readonly affinitySeconds?: number;
-  /** Where each node says by HTTP whether it has a backend. */
-  readonly healthCheckNodePort?: number;
-  /** CIDRs of the only clients that may use external frontends; absent: all. Empty: none. */
-  readonly sourceRanges?: readonly string[];
 }
 
-export interface BackendResource {
+export interface BackendResource extends Omit<Backend, "node"> {
   readonly kind: "backend";
   /** Its service's id, address and port. */
   readonly id: string;
   readonly service: string;
-  readonly address: string;
-  readonly port: number;
   /** Empty where it is on none. */
   readonly node: string;
-  /** One that is not ready is used only where no other is left. */
-  readonly ready: boolean;
-  /** Zones and nodes whose clients it is meant for; absent: all. */
-  readonly zones?: readonly string[];
-  readonly nodes?: readonly string[];
-  /** Its share of new connections beside the others'; 1 when absent. */
-  readonly weight?: number;
 }
 
 /** Names of a Service; told in domains with DNS only (model/named-service.ts). */
