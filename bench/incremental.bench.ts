@@ -14,7 +14,7 @@ import { encodeDeltaMessage } from "../src/southbound/encoded.ts";
 import { type Workload, nodeCount, randomNumbers, workloads } from "./antrea-workloads.ts";
 import { load } from "./contenders.ts";
 import { Northd, northdVersion } from "./northd.ts";
-import { installOvn } from "./realisation-ovn.ts";
+import { installOvn } from "./ovn.ts";
 
 type Random = (below: number) => number;
 

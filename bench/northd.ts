@@ -1,19 +1,16 @@
 // OVN's central computation alone: ovn-northd between its two databases, from a change in the northbound one until it has
 // written the southbound one (`--wait=sb`). No switch, no ovn-controller: what a controller's own computation compares with.
 import { execFileSync } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Operation } from "../src/ovsdb/operation.ts";
-import { numberOf } from "../src/ovsdb/value.ts";
 import type { OvsdbClient } from "../src/switch/ovsdb-client.ts";
 import type { OvsdbMonitor } from "../src/switch/ovsdb-monitor.ts";
 import type { Workload } from "./antrea-workloads.ts";
-import { startDatabase } from "./realisation-ovn.ts";
+import { changeOvn, isConfirmed, startDatabase, untilNumbered, untilOvn } from "./ovn.ts";
 import { Daemon } from "./realisation-switch.ts";
 
-const confirmTimeoutMs = 300_000;
 const batchLength = 500;
 
 /** A port group's name: one for each zone and label. */
@@ -44,6 +41,7 @@ export class Northd implements AsyncDisposable {
     stack.use(new Daemon("ovn-northd", ["ovn-northd", ...databases], { folder, env }));
     const monitor = await northbound.monitor({ NB_Global: { columns: ["sb_cfg"] } });
     monitor.setMaxListeners(0);
+    await untilNumbered(monitor);
     const northd = new Northd(stack.move(), northbound, monitor);
     try {
       await northd.#fill(workload);
@@ -109,18 +107,9 @@ export class Northd implements AsyncDisposable {
   }
 
   async #change(operations: readonly Operation[]): Promise<void> {
-    const results = await this.#northbound.transact([
-      ...operations,
-      { op: "mutate", table: "NB_Global", where: [], mutations: [["nb_cfg", "+=", 1]] },
-      { op: "select", table: "NB_Global", where: [], columns: ["nb_cfg"] },
-    ]);
-    const wanted = numberOf(results.at(-1)?.rows?.[0]?.["nb_cfg"]) ?? 0;
-    const signal = AbortSignal.timeout(confirmTimeoutMs);
-    for (;;) {
-      const [global] = this.#monitor.rows("NB_Global").values();
-      if ((numberOf(global?.["sb_cfg"]) ?? 0) >= wanted) return;
-      await once(this.#monitor, "change", { signal });
-    }
+    const { confirmation } = await changeOvn(this.#northbound, operations);
+    const monitor = this.#monitor;
+    await untilOvn(monitor, "a confirmation", () => isConfirmed(monitor, confirmation, "sb_cfg"));
   }
 }
 

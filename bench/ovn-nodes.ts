@@ -3,20 +3,22 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { once } from "node:events";
 import { cleanup } from "../src/lab/network/cleanup.ts";
 import { LabNetwork } from "../src/lab/network/lab-network.ts";
 import type { LabNode } from "../src/lab/network/lab-node.ts";
 import type { Operation } from "../src/ovsdb/operation.ts";
-import { numberOf } from "../src/ovsdb/value.ts";
 import type { OvsdbClient } from "../src/switch/ovsdb-client.ts";
 import type { OvsdbMonitor } from "../src/switch/ovsdb-monitor.ts";
 import { type Host, attachHost } from "./forwarding-path.ts";
-import { installOvn, startDatabase } from "./realisation-ovn.ts";
+import {
+  changeOvn,
+  installOvn,
+  isConfirmed,
+  startDatabase,
+  untilNumbered,
+  untilOvn,
+} from "./ovn.ts";
 import { Daemon, until } from "./realisation-switch.ts";
-
-/** Far more than it takes where nothing else runs. */
-const confirmTimeoutMs = 600_000;
 
 export interface OvnPort extends Host {
   readonly name: string;
@@ -108,6 +110,7 @@ export class OvnNodes {
     // Without one, OVN calls everything done at once.
     await until("chassis", () => chassis.rows("Chassis").size === count || undefined);
     const monitor = await northbound.monitor({ NB_Global: { columns: ["hv_cfg"] } });
+    await untilNumbered(monitor);
     return new OvnNodes({ network, northbound, monitor, controllers });
   }
 
@@ -175,17 +178,7 @@ export class OvnNodes {
 
   /** Settles when every ovn-controller has its switch's confirmation, as `ovn-nbctl --wait=hv` waits for it. */
   async #change(operations: readonly Operation[]): Promise<void> {
-    const results = await this.#northbound.transact([
-      ...operations,
-      { op: "mutate", table: "NB_Global", where: [], mutations: [["nb_cfg", "+=", 1]] },
-      { op: "select", table: "NB_Global", where: [], columns: ["nb_cfg"] },
-    ]);
-    const wanted = numberOf(results.at(-1)?.rows?.[0]?.["nb_cfg"]) ?? 0;
-    const signal = AbortSignal.timeout(confirmTimeoutMs);
-    const confirmed = (): number => {
-      const [global] = this.#monitor.rows("NB_Global").values();
-      return numberOf(global?.["hv_cfg"]) ?? 0;
-    };
-    while (confirmed() < wanted) await once(this.#monitor, "change", { signal });
+    const { confirmation } = await changeOvn(this.#northbound, operations);
+    await untilOvn(this.#monitor, "a confirmation", () => isConfirmed(this.#monitor, confirmation));
   }
 }

@@ -10,7 +10,8 @@
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { Isobar, type IsobarOptions } from "./realisation-isobar.ts";
-import { Ovn, installOvn } from "./realisation-ovn.ts";
+import { installOvn } from "./ovn.ts";
+import { Ovn } from "./realisation-ovn.ts";
 import { childProcesses, processorMs } from "./realisation-switch.ts";
 import { type Contender, type Shape, extraRule, shapesOf } from "./realisation-workload.ts";
 

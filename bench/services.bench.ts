@@ -16,7 +16,8 @@ import type { BackendResource, ServiceResource } from "../src/southbound/resourc
 import { OpenVswitch } from "../test/ovs/open-vswitch.ts";
 import { TracedBridge } from "../test/ovs/traced-bridge.ts";
 import { examplePipeline } from "../tools/pipeline-example.ts";
-import { Ovn, installOvn } from "./realisation-ovn.ts";
+import { installOvn } from "./ovn.ts";
+import { Ovn } from "./realisation-ovn.ts";
 
 const { values } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
 const counts = values.quick ? [100, 1_000] : [100, 1_000, 10_000];

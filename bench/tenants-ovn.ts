@@ -4,7 +4,7 @@ import type { Operation } from "../src/ovsdb/operation.ts";
 import type { OvsdbClient } from "../src/switch/ovsdb-client.ts";
 import type { OvsdbMonitor } from "../src/switch/ovsdb-monitor.ts";
 import { OpenVswitch } from "../test/ovs/open-vswitch.ts";
-import { arePortsUp, changeOvn, isConfirmed, startOvn, untilOvn } from "./realisation-ovn.ts";
+import { arePortsUp, changeOvn, isConfirmed, startOvn, untilOvn } from "./ovn.ts";
 import { addPorts, countFlows } from "./realisation-switch.ts";
 import { type End, type Landlord, type Pod, type Tenant, external } from "./tenants-workload.ts";
 import { passesSwitch } from "./traced-packet.ts";

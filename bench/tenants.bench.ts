@@ -11,7 +11,7 @@
 // processes of either, which says more than the clock on a busy machine.
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
-import { installOvn } from "./realisation-ovn.ts";
+import { installOvn } from "./ovn.ts";
 import { childProcesses, processorMs, until } from "./realisation-switch.ts";
 import { IsobarLandlord } from "./tenants-isobar.ts";
 import { OvnLandlord } from "./tenants-ovn.ts";
