@@ -5,26 +5,7 @@ import type { LocalDelta, PortsFact } from "../pipeline/fact.ts";
 import type { BridgePort } from "../switch/bridge-ports.ts";
 import { PortFacts } from "./port-facts.ts";
 import type { StoredAttachment } from "./state-file.ts";
-import { attachmentPortConfig } from "./switch-ports.ts";
-
-function attachment(fields: Partial<StoredAttachment>): StoredAttachment {
-  return {
-    port: "iso0",
-    endpoint: "shop/web",
-    container: "c",
-    interface: "eth0",
-    netns: "/run/netns/x",
-    ofportRequest: 16,
-    attachedMs: 5,
-    ...fields,
-  };
-}
-
-function portOf(record: StoredAttachment): BridgePort {
-  const { name, externalIds = {} } = attachmentPortConfig(record);
-  const ofport = record.ofportRequest;
-  return { name, type: "", ofport, error: undefined, externalIds, options: {} };
-}
+import { attachment, portOf } from "./test-attachment.ts";
 
 function portsOf(...records: StoredAttachment[]): Map<string, BridgePort> {
   return new Map(records.map((record) => [record.port, portOf(record)]));

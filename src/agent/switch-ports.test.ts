@@ -1,39 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { BridgePort } from "../switch/bridge-ports.ts";
-import type { StoredAttachment } from "./state-file.ts";
-import {
-  attachmentOf,
-  attachmentPortConfig,
-  isAttachmentPort,
-  nextOfport,
-  portNameOf,
-} from "./switch-ports.ts";
-
-function attachment(fields: Partial<StoredAttachment>): StoredAttachment {
-  return {
-    port: "iso0",
-    endpoint: "shop/web",
-    container: "c",
-    interface: "eth0",
-    netns: "/run/netns/x",
-    ofportRequest: 16,
-    attachedMs: 5,
-    ...fields,
-  };
-}
-
-function portOf(record: StoredAttachment): BridgePort {
-  const { name, externalIds = {} } = attachmentPortConfig(record);
-  return {
-    name,
-    type: "",
-    ofport: record.ofportRequest,
-    error: undefined,
-    externalIds,
-    options: {},
-  };
-}
+import { attachmentOf, isAttachmentPort, nextOfport, portNameOf } from "./switch-ports.ts";
+import { attachment, portOf } from "./test-attachment.ts";
 
 test("a port's name is the same for the same interface, another for another, and fits into Linux", () => {
   const name = portNameOf("0123456789abcdef".repeat(4), "eth0");

@@ -8,7 +8,7 @@ import { podKind } from "../../src/kinds/pod.ts";
 import { serviceKind } from "../../src/kinds/service.ts";
 import { type DnsCase, dnsCases, otherServer } from "../conformance/dns.ts";
 import { ask } from "./dns-client.ts";
-import { UpstreamServer } from "./dns-upstream-server.ts";
+import { UpstreamServer } from "./dns-upstream.ts";
 import { TestLab, until } from "./harness.ts";
 
 const servers = ["10.96.0.10", "fd00:10:96::10"] as const;

@@ -8,7 +8,7 @@ import { podKind } from "../../src/kinds/pod.ts";
 import { serviceKind } from "../../src/kinds/service.ts";
 import { Prober } from "../../src/lab/network/prober.ts";
 import { type DnsAnswer, type DnsQuestion, DnsSocket, ask, askOnce } from "./dns-client.ts";
-import { UpstreamServer } from "./dns-upstream-server.ts";
+import { UpstreamServer } from "./dns-upstream.ts";
 import { TestLab, until } from "./harness.ts";
 
 const servers = ["10.96.0.10", "fd00:10:96::10"] as const;

@@ -1,6 +1,6 @@
 // Domain names as destinations, with a real DNS server in a pod and real connections to hosts outside.
 import assert from "node:assert/strict";
-import { type Socket as UdpSocket, createSocket } from "node:dgram";
+import { createSocket } from "node:dgram";
 import { Socket } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,7 +8,8 @@ import { type Answer, type Question, decode, encode } from "dns-packet";
 import { clusterNetworkPolicyKind } from "../../src/kinds/cluster-network-policy.ts";
 import { podKind } from "../../src/kinds/pod.ts";
 import { Prober } from "../../src/lab/network/prober.ts";
-import { bindPort, connectTcp, openUdp } from "../../src/lab/network/native.ts";
+import { connectTcp, openUdp } from "../../src/lab/network/native.ts";
+import { UpstreamServer } from "./dns-upstream.ts";
 import { TestLab, until } from "./harness.ts";
 import { Conversation, EchoServer } from "./traffic.ts";
 
@@ -16,49 +17,7 @@ const stack = new AsyncDisposableStack();
 const prober = new Prober();
 const [internet, bank, office] = ["198.51.100.10", "192.0.2.10", "203.0.113.10"] as const;
 let lab: TestLab;
-let server: DnsServer;
-
-/** Answers from a list; for `spoof` it says more than it was asked. */
-class DnsServer implements Disposable {
-  readonly zone = new Map<string, Answer[]>();
-  /** Further messages that go with each answer. */
-  extra: ((id: number, question: Question) => Buffer[]) | undefined;
-  readonly #socket: UdpSocket;
-
-  constructor(netns: string) {
-    this.#socket = createSocket("udp6");
-    this.#socket.on("message", (bytes, { port, address }) => {
-      const { id = 0, questions = [] } = decode(bytes);
-      const [question] = questions;
-      if (question === undefined) return;
-      const reply = (message: Buffer): void => this.#socket.send(message, port, address);
-      for (const message of this.extra?.(id, question) ?? []) reply(message);
-      const answers = this.zone.get(question.name.toLowerCase()) ?? [];
-      reply(encode({ type: "response", id, questions: [question], answers }));
-    });
-    this.#socket.bind({ fd: bindPort(netns, "udp", 53) });
-  }
-
-  /** A name with addresses, behind as many aliases as given. */
-  set(name: string, addresses: readonly string[], aliases: readonly string[] = [], ttl = 1): void {
-    const chain = [name, ...aliases];
-    const answers: Answer[] = aliases.map((alias, index) => ({
-      type: "CNAME",
-      name: chain[index] ?? "",
-      ttl,
-      data: alias,
-    }));
-    for (const data of addresses) {
-      const type = data.includes(":") ? "AAAA" : "A";
-      answers.push({ type, name: chain.at(-1) ?? name, ttl, data });
-    }
-    this.zone.set(name, answers);
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket.close();
-  }
-}
+let server: UpstreamServer;
 
 function pod(name: string, node: number): string {
   return `
@@ -163,7 +122,7 @@ before(async () => {
     ].join("\n"),
   );
   await lab.settle();
-  server = stack.use(new DnsServer(lab.podNetns("shop/dns")));
+  server = stack.use(new UpstreamServer(lab.podNetns("shop/dns")));
   await lab.apply(policies);
   await lab.settle();
 });

@@ -78,6 +78,17 @@ class World {
   }
 }
 
+/** A world at rest, with one slice. */
+async function withOnePod(): Promise<{ readonly world: World; readonly slice: EndpointSlice }> {
+  const world = new World();
+  world.slices.setService("shop/web", service);
+  world.slices.setPod("shop/p1", pod(1), undefined);
+  await world.settle();
+  const [slice] = world.stored.values();
+  assert.ok(slice !== undefined);
+  return { world, slice };
+}
+
 test("slices hold at most 100 endpoints, and a change touches one of them", async () => {
   const world = new World();
   world.slices.setService("shop/web", service);
@@ -122,12 +133,7 @@ test("what was made and not yet seen is not made again", async () => {
 });
 
 test("slices go with their Service, those of others stay", async () => {
-  const world = new World();
-  world.slices.setService("shop/web", service);
-  world.slices.setPod("shop/p1", pod(1), undefined);
-  await world.settle();
-  const [own] = world.stored.values();
-  assert.ok(own !== undefined);
+  const { world, slice: own } = await withOnePod();
   const { ownerReferences: _owners, ...metadata } = own.metadata;
   const labels = { "kubernetes.io/service-name": "web" };
   const other = { ...own, metadata: { ...metadata, name: "by-hand", labels } };
@@ -139,12 +145,7 @@ test("slices go with their Service, those of others stay", async () => {
 });
 
 test("a slice that somebody has changed or deleted is put right", async () => {
-  const world = new World();
-  world.slices.setService("shop/web", service);
-  world.slices.setPod("shop/p1", pod(1), undefined);
-  await world.settle();
-  const [slice] = world.stored.values();
-  assert.ok(slice !== undefined);
+  const { world, slice } = await withOnePod();
   const { name } = slice.metadata;
   const changed = { ...slice, endpoints: [] };
   world.stored.set(name, changed);
@@ -158,12 +159,7 @@ test("a slice that somebody has changed or deleted is put right", async () => {
 });
 
 test("work that begins at once finds the slice that has just changed", async () => {
-  const world = new World();
-  world.slices.setService("shop/web", service);
-  world.slices.setPod("shop/p1", pod(1), undefined);
-  await world.settle();
-  const [slice] = world.stored.values();
-  assert.ok(slice !== undefined);
+  const { world, slice } = await withOnePod();
   const work: Promise<void>[] = [];
   world.queued.add = (key) => {
     work.push(world.slices.reconcile(key));
