@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Readmission } from "../src/agent/readmission.ts";
+import { Readmission } from "../src/agent/connections/readmission.ts";
 import { Compute } from "../src/compute/graph.ts";
 import { type PortProtocol, protocolNumbers } from "../src/net/protocol.ts";
 import { reservedDecisions } from "../src/pipeline/cookie.ts";

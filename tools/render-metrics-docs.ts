@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { AgentMetrics } from "../src/agent/agent-metrics.ts";
-import { DnsMetrics } from "../src/agent/dns-metrics.ts";
+import { DnsMetrics } from "../src/agent/dns/metrics.ts";
 import { ServerMetrics } from "../src/apiserver/server-metrics.ts";
 import { ControllerMetrics } from "../src/controller/controller-metrics.ts";
 import type { MetricDescription, Metrics } from "../src/runtime/metrics.ts";

@@ -2,9 +2,9 @@
 import type { Counter, Histogram } from "prom-client";
 import { Metrics } from "../runtime/metrics.ts";
 import type { OpenFlowClient } from "../switch/openflow-client.ts";
-import { type DroppedPackets, readDroppedPackets } from "./dropped-packets.ts";
-import type { ConnectionFill } from "./connection-table.ts";
-import type { FlowCounters } from "./flow-reconciler.ts";
+import { type DroppedPackets, readDroppedPackets } from "./connections/dropped-packets.ts";
+import type { ConnectionFill } from "./connections/connection-table.ts";
+import type { FlowCounters } from "./flows/flow-reconciler.ts";
 
 /** What is read from the agent's parts when somebody asks. */
 export interface AgentReadings {

@@ -1,15 +1,15 @@
 // What the agent shows of itself: to Prometheus, and on its socket.
 import type { AgentStatus } from "../southbound/attachment.ts";
 import type { AgentReadings } from "./agent-metrics.ts";
-import type { ConnectionTable } from "./connection-table.ts";
+import type { ConnectionTable } from "./connections/connection-table.ts";
 import type { ControllerLink } from "./controller-link.ts";
-import type { DnsService } from "./dns-service.ts";
-import type { FlowReconciler } from "./flow-reconciler.ts";
-import type { LoadBalancing } from "./load-balancing.ts";
-import type { NodeKeeper } from "./node-keeper.ts";
+import type { DnsService } from "./dns/service.ts";
+import type { FlowReconciler } from "./flows/flow-reconciler.ts";
+import type { LoadBalancing } from "./load-balancing/load-balancing.ts";
+import type { NodeKeeper } from "./node/node-keeper.ts";
 import type { NodeState } from "./node-state.ts";
 import type { SwitchDatabase } from "./switch-database.ts";
-import { attachmentOf } from "./switch-ports.ts";
+import { attachmentOf } from "./attach/switch-ports.ts";
 
 export interface ViewedParts {
   readonly node: string;

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import type { StreamAddress } from "../runtime/stream-address.ts";
 
-import type { CniInstallation } from "./cni-installer.ts";
+import type { CniInstallation } from "./attach/cni-installer.ts";
 
 /** `system` is the kernel's datapath, `netdev` the one in user space, `dummy` one for tests. */
 export type DatapathType = "system" | "netdev" | "dummy";

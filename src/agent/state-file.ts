@@ -15,7 +15,7 @@ import { type NumberEntry, type NumberKind, numberRanges } from "../pipeline/num
 import { digestOf } from "../southbound/digest.ts";
 import { decodeResource } from "../southbound/message-schema.ts";
 import type { Delta, Resource } from "../southbound/resources.ts";
-import type { LookupChanges, LookupEntry } from "./lookup-table.ts";
+import type { LookupChanges, LookupEntry } from "./dns/lookup-table.ts";
 import type { NumberChange } from "./recorded-numbers.ts";
 
 const formatVersion = 1;

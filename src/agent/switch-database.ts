@@ -7,7 +7,7 @@ import { OvsBridge, type PortConfig, type SwitchFacts } from "../switch/ovs-brid
 import { OvsdbClient } from "../switch/ovsdb-client.ts";
 import type { AgentConfig } from "./config.ts";
 import { BridgeTakenError } from "./errors.ts";
-import { ownPorts } from "./switch-ports.ts";
+import { ownPorts } from "./attach/switch-ports.ts";
 
 interface DatabaseEvents {
   /** The database was reached anew, or something of the agent's own is missing: `ensure` is due. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse as parseYaml } from "yaml";
-import { installConflist, parseChainedPlugin } from "../../src/agent/cni-installer.ts";
+import { installConflist, parseChainedPlugin } from "../../src/agent/attach/cni-installer.ts";
 import { checkObject } from "../../src/apimachinery/object.ts";
 import { parseNetworkConfig } from "../../src/cni/network-config.ts";
 import { kinds } from "../../src/kinds/kinds.ts";

@@ -1,7 +1,7 @@
 // Objects that are very large, or too large: what they cost is bounded, and nobody waits for them.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { isBlock } from "../../src/agent/connection-review.ts";
+import { isBlock } from "../../src/agent/connections/connection-review.ts";
 import { StatusError } from "../../src/apimachinery/errors.ts";
 import { pathOf } from "../../src/client/object-path.ts";
 import { networkPolicyKind } from "../../src/kinds/network-policy.ts";

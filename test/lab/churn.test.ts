@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { isBlock } from "../../src/agent/connection-review.ts";
+import { isBlock } from "../../src/agent/connections/connection-review.ts";
 import { endpointKind } from "../../src/kinds/endpoint.ts";
 import { namespaceKind } from "../../src/kinds/namespace.ts";
 import { podKind } from "../../src/kinds/pod.ts";

@@ -1,7 +1,7 @@
 // Runs conformance cases (test/conformance) on real packets in a lab.
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { isBlock } from "../../src/agent/connection-review.ts";
+import { isBlock } from "../../src/agent/connections/connection-review.ts";
 import type { KubeObject } from "../../src/apimachinery/kind.ts";
 import type { Manifest } from "../../src/client/manifest.ts";
 import { namespaceKind } from "../../src/kinds/namespace.ts";

@@ -3,7 +3,7 @@ import { type Socket as UdpSocket, createSocket } from "node:dgram";
 import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Answer, type DecodedPacket, type RecordType, decode, encode } from "dns-packet";
-import { DnsFrames, frameOf } from "../../src/agent/dns-frames.ts";
+import { DnsFrames, frameOf } from "../../src/agent/dns/frames.ts";
 import { connectTcp, openUdp } from "../../src/lab/network/native.ts";
 
 export interface DnsQuestion {
